@@ -1,0 +1,1 @@
+"""The `.net` language: text in, checked `Program` out. Imports neither numpy nor tensorflow_lite_bp."""

@@ -1,0 +1,73 @@
+"""The contract of a backend: an array module, and methods for the few things the two libraries do not spell alike."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Draw:
+    """The address of random numbers: the same address gives the same numbers, whatever was drawn before.
+
+    ``purpose`` and ``index`` say what for (``"dropout"`` of the 3rd layer); ``step`` moves with the training.
+    """
+
+    seed: int
+    purpose: str
+    index: int = 0
+    step: int = 0
+
+    def generator(self) -> np.random.Generator:
+        """A counter-based generator (Philox 4×64, Salmon et al. 2011) keyed by the whole address."""
+        tag = int.from_bytes(self.purpose.encode()[:8].ljust(8, b"\0"), "little")
+        seed = self.seed & 0xFFFFFFFFFFFFFFFF
+        counter = np.array([0, self.step, self.index, 0], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=np.array([seed, tag], dtype=np.uint64), counter=counter))
+
+
+class Backend:
+    """Functions of the array module are reached as attributes: ``xp.matmul(A, B, out=C)``."""
+
+    name: str
+    module: Any
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self.module, name)
+        self.__dict__[name] = function  # the next use finds it at once
+        return function
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A NumPy array of the same values (the array itself where it is one)."""
+        raise NotImplementedError
+
+    def from_host(self, array: np.ndarray) -> Any:
+        """An array of this backend with the same values."""
+        raise NotImplementedError
+
+    def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
+        """Copy host values into an array of this backend of the same shape, converting the dtype."""
+        raise NotImplementedError
+
+    def uniform(self, draw: Draw, *, out: Any) -> None:
+        """Fill with uniform numbers of [0, 1) from the host generator at this address: both backends draw the same."""
+        raise NotImplementedError
+
+    def erf(self, x: Any, *, out: Any) -> Any:
+        """The error function, elementwise."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until everything that was started is done."""
+        raise NotImplementedError
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """The setting in which steps run: overflow is no warning, a value that is not finite is found afterwards."""
+        raise NotImplementedError
+
+    def threads(self, count: int | None) -> AbstractContextManager[Any]:
+        """Limit the threads of the matrix products (None: as the machine has it)."""
+        raise NotImplementedError

@@ -1,0 +1,153 @@
+"""The contract of a layer: one derivation, one file.
+
+A layer is a frozen dataclass whose fields are its settings in the language. It says its shape rule, its weights, the
+buffers it wants, its forward and backward mathematics, its ONNX nodes, its formulas, and a few examples. From these
+come the checker's signature, the reference, the gradient test, the backend comparison, the round trip through
+onnxruntime and the derivation.
+
+The rules of `forward` and `backward`:
+
+- arrays have the sample axis last: a vector per sample is ``(n, m)``, a sequence ``(d, t, m)``, an image
+  ``(c, h, w, m)``; ``X.reshape(n, -1)`` is the matrix of the articles;
+- every operation is a function of ``xp`` that writes with ``out=`` (or ``xp.copyto``), or one that makes a view
+  (``reshape``, ``.T``, indexing, ``xp.broadcast_to``). Never an operator on arrays (``X > 0``, ``Y += b``) and never an
+  array method that computes: the plan records the calls of one run, without computing, and replays them;
+- nothing depends on the values in an array (no ``if``, no ``float(...)``), only on shapes and settings;
+- write to ``ws.Y`` (forward), to ``ws.dX`` and the weights' gradients (backward), to the buffers you asked for, and to
+  nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
+- ``ws.dX`` is None when nobody needs it;
+- in ``backward`` read only what ``reads`` names, ``dY``, the weights and your saved buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from dsl.signature import Port, Settings, ShapeMismatch, Signature
+from dsl.types import Shape, TensorType, floats, show
+from tensorflow_lite_bp.declare import Declared, settings_of, summary
+from tensorflow_lite_bp.initializers.base import Initializer
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An array that a layer owns: its name in files, its shape, and how it starts.
+
+    ``trainable`` is False for state that forward updates itself (running statistics).
+    """
+
+    name: str
+    shape: Shape
+    initializer: Initializer
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that a layer asks for by role: ``saved`` lives from forward to backward, otherwise it is scratch.
+
+    ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int``.
+    """
+
+    shape: tuple[int, ...]
+    kind: str = "float"
+    saved: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small use of a layer, from which its tests are made.
+
+    ``shapes`` are those of one sample for each port. Inputs are drawn uniformly from ``low`` to ``high``; those in
+    ``parameters`` are bare parameters, without a sample axis. ``kinks`` are the input values at which the function has
+    no derivative: finite differences keep away from them.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    shapes: tuple[tuple[int, ...], ...] = ((3,),)
+    parameters: frozenset[str] = frozenset()
+    low: float = -2.0
+    high: float = 2.0
+    kinks: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layer(Declared, category="layer"):
+    """Base of all layers and operators."""
+
+    ports: ClassVar[tuple[str, ...]] = ("X",)
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """What backward reads besides dY and weights: names of ports, and ``Y`` for the output."""
+    in_place: ClassVar[bool] = False
+    """True when ``Y`` may be the same memory as the first input, and its gradient the same as ``dY``."""
+    formula: ClassVar[str] = ""
+    """LaTeX of the forward equation, in the article's letters."""
+    gradients: ClassVar[Mapping[str, str]] = {}
+    """LaTeX of each gradient: ``{"dX": r"W^\\top\\,dY", ...}``."""
+    examples: ClassVar[tuple[Example, ...]] = (Example(),)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """The shape of one sample of the result, or `ShapeMismatch`. Sizes may be symbolic (str)."""
+        return shapes[0]
+
+    def result(self, *types: TensorType) -> TensorType:
+        """The type of the result; layers that take bare parameters override this."""
+        for port, type_ in enumerate(types):
+            if not type_.per_sample:
+                raise ShapeMismatch(
+                    f"`{self.name}` works on a tensor with samples, and this is a parameter {show(type_.shape)}",
+                    help="use a parameter beside a tensor: `W @ x`, `x + b`, `x * g`",
+                    input=port,
+                )
+        return floats(self.shape(*(type_.shape for type_ in types)))
+
+    def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
+        """The weights by their letter in the mathematics: ``{"W": Weight("weight", (o, n), glorot)}``."""
+        return {}
+
+    def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
+        """The buffers by role, for inputs of these whole shapes (the sample axis included, last)."""
+        return {}
+
+    def forward(self, xp: Any, ws: Any) -> None:
+        """Write ``ws.Y`` from the ports (``ws.X``), the weights (``ws.W``) and buffers."""
+        raise NotImplementedError
+
+    def infer(self, xp: Any, ws: Any) -> None:
+        """Forward in inference mode, where that differs (dropout, running statistics)."""
+        self.forward(xp, ws)
+
+    def backward(self, xp: Any, ws: Any) -> None:
+        """Write the ports' gradients (``ws.dX``) and the weights' (``ws.dW``) from ``ws.dY``."""
+        raise NotImplementedError
+
+    def onnx(self, g: Any, at: Any) -> str:
+        """Add nodes to the ONNX graph; returns the name of the result.
+
+        ``g.Relu(at.X)`` adds a node and returns its output's name; ``at.X``, ``at.W`` are names, ``at.shapes["X"]`` the
+        shapes of one sample (symbolic sizes as str), ``at.shapes["Y"]`` the result's. In ONNX the batch axis stands
+        first: ``(batch, *shape)``. See `tensorflow_lite_bp.exchange.builder`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """What the checker knows of this layer."""
+
+        def rule(settings: Settings, types: tuple[TensorType, ...]) -> TensorType:
+            made: TensorType = cls.from_settings(settings).result(*types)
+            return made
+
+        def weights(settings: Settings, types: tuple[TensorType, ...]) -> Mapping[str, Shape]:
+            made = cls.from_settings(settings).weights(*(t.shape for t in types))
+            return {weight.name: weight.shape for weight in made.values()}
+
+        ports = tuple(Port(port) for port in cls.ports)
+        return Signature(cls.category, cls.name, settings_of(cls), ports, rule, weights, summary(cls))
+
+
+@dataclass(frozen=True)
+class Operator(Layer, category="operator"):
+    """A layer that is written with an operator sign; its name is what the checker puts for the sign."""

@@ -1,0 +1,86 @@
+"""The contract of a loss: a number for a batch and its gradient.
+
+The arrays have the sample axis last. A loss writes ``ws.E``, the total over the columns that it is given times
+``ws.scale``, and ``ws.dY = ∂E/∂Y``, under the rules of `tensorflow_lite_bp.layers.base`. ``ws.scale`` holds the
+factor of the file and the reduction: for ``mean`` it is divided by the number of samples in the whole batch (and by
+the number of terms of one sample, see `terms`), for ``sum`` it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from dsl.signature import Port, Settings, ShapeMismatch, Signature
+from dsl.types import Shape, TensorType, floats
+from tensorflow_lite_bp.declare import Declared, setting, settings_of, summary
+from tensorflow_lite_bp.layers.base import Buffer
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small use of a loss. ``prediction`` and ``target`` are types of one sample; see `layers.base.Example`."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    prediction: TensorType = field(default=floats((3,)))
+    target: TensorType = field(default=floats((3,)))
+    low: float = -2.0
+    high: float = 2.0
+
+
+@dataclass(frozen=True)
+class Loss(Declared, category="loss"):
+    """Base of all losses."""
+
+    ports: ClassVar[tuple[str, ...]] = ("Y", "T")
+    kinds: ClassVar[tuple[tuple[str, ...], ...]] = (("float",), ("float",))
+    """The kinds of tensor each port takes."""
+    reads: ClassVar[frozenset[str]] = frozenset({"Y", "T"})
+    formula: ClassVar[str] = ""
+    gradients: ClassVar[Mapping[str, str]] = {}
+    examples: ClassVar[tuple[Example, ...]] = (Example(),)
+
+    reduction: str = setting("mean", choices=("mean", "sum"), help="over the samples of a batch")
+
+    def agree(self, Y: TensorType, T: TensorType) -> None:
+        """Raise `ShapeMismatch` unless this prediction can be held against this target."""
+        if Y.shape != T.shape:
+            raise ShapeMismatch(f"`{self.name}` needs equal shapes: {Y} and {T}")
+
+    def terms(self, Y: tuple[int, ...], T: tuple[int, ...]) -> int:
+        """How many terms of one sample ``mean`` averages: 1 for a sum over the features (cross_entropy, squared_error),
+        the number of elements for mse and mae. The shapes are those of one sample."""
+        return 1
+
+    def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
+        """The buffers by role, for arrays of these whole shapes (sample axis last)."""
+        return {}
+
+    def forward(self, xp: Any, ws: Any) -> None:
+        """Write ``ws.E`` (shape ``()``) from ``ws.Y`` and ``ws.T``."""
+        raise NotImplementedError
+
+    def backward(self, xp: Any, ws: Any) -> None:
+        """Write ``ws.dY``. Runs after forward: what forward left in saved buffers may be used."""
+        raise NotImplementedError
+
+    def scale(self, Y: tuple[int, ...], T: tuple[int, ...], m: int) -> float:
+        """The factor that the reduction puts before the sum, for samples of these shapes and a batch of ``m``."""
+        return 1.0 / (m * self.terms(Y, T)) if self.reduction == "mean" else 1.0
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """What the checker knows of this loss."""
+
+        def rule(settings: Settings, types: tuple[TensorType, ...]) -> TensorType:
+            cls.from_settings(settings).agree(*types)
+            return floats(())
+
+        ports = tuple(Port(port, kinds) for port, kinds in zip(cls.ports, cls.kinds, strict=True))
+        return Signature(cls.category, cls.name, settings_of(cls), ports, rule, None, summary(cls))
+
+
+def leading(shape: Shape) -> Shape:
+    """The sizes behind the first axis: where a class index stands for a column of scores."""
+    return shape[1:]

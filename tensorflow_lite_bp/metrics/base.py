@@ -1,0 +1,48 @@
+"""The contract of a metric: a sum over samples, and a number made of that sum.
+
+`measure` reduces one batch to an array of sums; sums of batches add; `value` makes the reported number of the total.
+So a metric is exact over a whole data set whatever the batches, and nothing is kept for each sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dsl.signature import Port, Settings, Signature
+from dsl.types import TensorType, floats
+from tensorflow_lite_bp.declare import Declared, settings_of, summary
+
+
+@dataclass(frozen=True)
+class Metric(Declared, category="metric"):
+    """Base of all metrics. Arrays have the sample axis last; ``xp`` is the backend, operators may be used."""
+
+    ports: ClassVar[tuple[str, ...]] = ("Y", "T")
+    kinds: ClassVar[tuple[tuple[str, ...], ...]] = (("float",), ("float", "flag"))
+    higher_is_better: ClassVar[bool] = True
+
+    def agree(self, Y: TensorType, T: TensorType) -> None:
+        """Raise `ShapeMismatch` unless this prediction can be held against this target."""
+        raise NotImplementedError
+
+    def measure(self, xp: Any, Y: Any, T: Any) -> Any:
+        """The sums of one batch: a float64 array of a fixed shape."""
+        raise NotImplementedError
+
+    def value(self, sums: Any) -> float:
+        """The metric from the total of the sums (a NumPy array)."""
+        raise NotImplementedError
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """What the checker knows of this metric."""
+
+        def rule(settings: Settings, types: tuple[TensorType, ...]) -> TensorType:
+            cls.from_settings(settings).agree(*types)
+            return floats(())
+
+        ports = tuple(Port(port, kinds) for port, kinds in zip(cls.ports, cls.kinds, strict=True))
+        return Signature(cls.category, cls.name, settings_of(cls), ports, rule, None, summary(cls))
+
+
