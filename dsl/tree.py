@@ -11,14 +11,36 @@ from fractions import Fraction
 from dsl.source import Source, Span
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Tree:
-    """Anything that stands somewhere in a file."""
+    """Anything that stands somewhere in a file. A tree is not changed: `dataclasses.replace` makes another one.
 
-    span: Span = field(compare=False, repr=False)
+    Equality, hash and text are written once. Generated for each of these classes, and with ``frozen=True``, they would
+    take longer at every start than the check of a file.
+    """
+
+    span: Span
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        for name in self.__match_args__:
+            if name not in _NO_MEANING and getattr(self, name) != getattr(other, name):
+                return False
+        return True
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in self.__match_args__ if name not in _NO_MEANING)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__ if name != "span")
+        return f"{type(self).__name__}({shown})"
 
 
-@dataclass(frozen=True)
+_NO_MEANING = ("span", "literal")
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Name(Tree):
     text: str
 
@@ -26,34 +48,34 @@ class Name(Tree):
 # Expressions
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Number(Tree):
     value: int | Fraction
-    literal: str = field(compare=False)  # as written: "1e-3", kept by the formatter
+    literal: str  # as written: "1e-3", kept by the formatter
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class String(Tree):
     value: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Boolean(Tree):
     value: bool
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class List(Tree):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Argument(Tree):
     name: Name | None
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call(Tree):
     """``f(a, b, k = v)``. A stage without parentheses (``x -> relu``) is a `Name`."""
 
@@ -61,26 +83,26 @@ class Call(Tree):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Unary(Tree):
     operator: str  # "-"
     operand: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Binary(Tree):
     operator: str  # + - * / // @ ^
     left: Expression
     right: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Range(Tree):
     first: Expression
     last: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Pipe(Tree):
     """``x -> f(args) -> g``: the stages are applied from left to right."""
 
@@ -93,7 +115,7 @@ Expression = Number | String | Boolean | Name | List | Call | Unary | Binary | R
 # Items of a file
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class TypeTree(Tree):
     """``class(10)[28, 28]``: a kind, perhaps a count, perhaps sizes (None when no bracket stands there)."""
 
@@ -102,54 +124,54 @@ class TypeTree(Tree):
     sizes: tuple[Expression, ...] | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Network(Tree):
     name: Name
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Import(Tree):
     path: String
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Let(Tree):
     name: Name
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Input(Tree):
     name: Name
     type: TypeTree
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Target(Tree):
     name: Name
     type: TypeTree
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Parameter(Tree):
     name: Name
     type: TypeTree
     initializer: Expression | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Binding(Tree):
     name: Name
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class BlockParameter(Tree):
     name: Name
     default: Expression | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Block(Tree):
     name: Name
     parameters: tuple[BlockParameter, ...]
@@ -157,39 +179,51 @@ class Block(Tree):
     result: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Layer(Tree):
     name: Name
     value: Expression  # a stage, or stages joined by -> (a Pipe whose head is the first stage)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Loss(Tree):
     name: Name | None
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Metric(Tree):
     name: Name | None
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Output(Tree):
     name: Name
     value: Expression | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Section(Tree):
     kind: Name  # data, train or export
     bindings: tuple[Binding, ...]
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class Broken(Tree):
+    """An item that could not be read: its mistake is reported by the parser, and nothing is known of it.
+
+    ``kind`` is the word that it starts with (``loss``, ``data``), or empty; ``names`` are those that it probably
+    defines, so that their uses need not be reported too.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+
+
 Item = (
     Network | Import | Let | Input | Target | Parameter | Block | Layer | Binding
-    | Loss | Metric | Output | Section
+    | Loss | Metric | Output | Section | Broken
 )  # fmt: skip
 
 
