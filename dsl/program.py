@@ -60,8 +60,9 @@ class Parameter:
 class Node:
     """One layer or operator applied once.
 
-    ``name`` is the path a reader sees, without spaces, unique in the program (``logits.dense``, ``stem.conv_unit.conv``,
-    ``body.repeat.2.conv_unit.relu``, ``merged.add``; a second one of the same path in the same place is ``h.dense_2``).
+    ``name`` is the path a reader sees, without spaces, unique in the program (``logits.dense``,
+    ``stem.conv_unit.conv``, ``body.repeat.2.conv_unit.relu``, ``merged.add``; a second one of the same path in the same
+    place is ``h.dense_2``).
     ``weights`` is the path that its weights' names start with: the same as ``name``, but for uses of a ``layer``,
     whose weights are shared and named by the layer (``encoder.dense``). ``binding`` is the name that the file gives
     to this node's result, if it does.
@@ -131,6 +132,7 @@ class Program:
     train: Mapping[str, Any]  # every setting of the table's section "train", defaults filled in
     export: Mapping[str, Any]
     sizes: tuple[str, ...]  # symbolic sizes, in order of appearance
-    names: Mapping[str, str]  # a binding's name -> the tensor (node, input or parameter) it stands for
-    imports: tuple[Source, ...] = field(default=(), repr=False, compare=False)
+    names: Mapping[str, str]  # the name of a binding or of an output's expression -> the tensor it stands for
+    imports: tuple[Source, ...] = field(default=(), repr=False, compare=False)  # each behind those it imports itself
+    overrides: tuple[str, ...] = field(default=(), repr=False, compare=False)  # in the place of the file's settings
     types: Mapping[str, TensorType] = field(default_factory=dict, repr=False, compare=False)  # of every tensor

@@ -91,20 +91,6 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Table:
-    """All signatures, by category and name; and the bounds that keep a hostile file cheap."""
-
-    signatures: Mapping[str, Mapping[str, Signature]]
-    limits: Limits = field(default_factory=lambda: Limits())
-
-    def find(self, category: str, name: str) -> Signature | None:
-        return self.signatures.get(category, {}).get(name)
-
-    def names(self, category: str) -> list[str]:
-        return sorted(self.signatures.get(category, {}))
-
-
-@dataclass(frozen=True)
 class Limits:
     """Bounds that are checked before anything is allocated."""
 
@@ -114,6 +100,20 @@ class Limits:
     parameters: int = 4_000_000_000
     size: int = 1 << 31  # of one axis
     values: int = 1 << 36  # of one sample of one tensor
+
+
+@dataclass(frozen=True)
+class Table:
+    """All signatures, by category and name; and the bounds that keep a hostile file cheap."""
+
+    signatures: Mapping[str, Mapping[str, Signature]]
+    limits: Limits = field(default_factory=Limits)
+
+    def find(self, category: str, name: str) -> Signature | None:
+        return self.signatures.get(category, {}).get(name)
+
+    def names(self, category: str) -> list[str]:
+        return sorted(self.signatures.get(category, {}))
 
 
 Constant = bool | int | Fraction | str | tuple["Constant", ...]

@@ -24,7 +24,7 @@ class TensorType:
 
     def __str__(self) -> str:
         count = f"({self.count})" if self.count is not None else ""
-        return f"{self.kind}{count}{show(self.shape) if self.shape or not count else ''}"
+        return f"{self.kind}{count}{show(self.shape) if self.shape or self.kind == 'float' else ''}"
 
 
 def show(shape: Shape) -> str:
@@ -49,5 +49,3 @@ def count(shape: tuple[int, ...]) -> int:
 
 def floats(shape: Shape) -> TensorType:
     return TensorType("float", shape)
-
-
