@@ -9,8 +9,8 @@ Layers, losses, metrics, optimizers, schedules, initialisers, data sources and t
         units: int = setting(minimum=1, help="features out")
         bias: bool = setting(True)
 
-Importing the file is enough: `signature` makes of the class what the checker needs, `build` makes of a checked call
-an instance. A package of such files calls `import_all` in its ``__init__``, so a new file is the only edit.
+Importing the file is enough: `Declared.signature` makes of the class what the checker needs, `build` makes an instance
+of a checked call. A package of such files calls `import_all` in its ``__init__``, so a new file is the only edit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar
 
 from dsl.program import Call
-from dsl.signature import REQUIRED, Port, Setting, Signature
+from dsl.signature import REQUIRED, Setting, Signature
 
 _KINDS = {
     "int": "int",
@@ -68,7 +68,6 @@ class Declared:
 
     category: ClassVar[str]
     name: ClassVar[str]
-    ports: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, *, name: str | None = None, category: str | None = None) -> None:
         super().__init_subclass__()
@@ -83,7 +82,13 @@ class Declared:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Any:
         """An instance from checked settings, in which calls (an initialiser, ...) are built too."""
-        return cls(**{name: _built(value) for name, value in settings.items()})
+        names = {item.name.rstrip("_"): item.name for item in fields(cls)}
+        return cls(**{names[name]: _built(value) for name, value in settings.items()})
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """What the checker knows of this class; categories with tensors add ports and rules."""
+        return Signature(cls.category, cls.name, settings_of(cls), summary=summary(cls))
 
 
 def _built(value: Any) -> Any:
@@ -96,17 +101,17 @@ def build(call: Call) -> Any:
 
 
 def settings_of(cls: type[Declared]) -> tuple[Setting, ...]:
-    """The settings of a class, from its dataclass fields."""
+    """The settings of a class, from its dataclass fields; ``with_`` is the setting ``with``, which Python reserves."""
     found = []
-    for item in fields(cls):
-        described: Setting = item.metadata.get("setting", Setting(""  , ""))
+    for item in sorted(fields(cls), key=lambda item: item.kw_only is True):  # a base's come last
+        described: Setting = item.metadata.get("setting", Setting("", ""))
         default = REQUIRED if item.default is MISSING else item.default
         optional = str(item.type).removesuffix(" | None")
         kind = described.kind or _KINDS[optional]
         found.append(
             Setting(
-                item.name, kind, default, described.minimum, described.maximum, described.above, described.below,
-                described.choices, described.help, described.variadic,
+                item.name.rstrip("_"), kind, default, described.minimum, described.maximum, described.above,
+                described.below, described.choices, described.help, described.variadic,
             )
         )  # fmt: skip
     return tuple(found)
@@ -115,11 +120,6 @@ def settings_of(cls: type[Declared]) -> tuple[Setting, ...]:
 def summary(cls: type[Declared]) -> str:
     """The first line of a class's documentation."""
     return (cls.__doc__ or "").strip().split("\n", 1)[0]
-
-
-def signature(cls: type[Declared]) -> Signature:
-    """What the checker knows of a declared class; categories with tensors refine it (`Layer.signature`)."""
-    return Signature(cls.category, cls.name, settings_of(cls), tuple(Port(p) for p in cls.ports), summary=summary(cls))
 
 
 def import_all(package: str, path: list[str]) -> None:

@@ -60,6 +60,10 @@ class Backend:
         """The error function, elementwise."""
         raise NotImplementedError
 
+    def take(self, array: Any, indices: Any, *, out: Any) -> Any:
+        """The entries of a flat array at these indices, which must lie within it."""
+        raise NotImplementedError
+
     def synchronize(self) -> None:
         """Wait until everything that was started is done."""
         raise NotImplementedError

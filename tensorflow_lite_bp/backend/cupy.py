@@ -51,6 +51,9 @@ class CupyBackend(Backend):
     def erf(self, x: Any, *, out: Any) -> Any:
         return self._erf(x, out)
 
+    def take(self, array: Any, indices: Any, *, out: Any) -> Any:
+        return self.module.take(array, indices, out=out)
+
     def synchronize(self) -> None:
         self.module.cuda.get_current_stream().synchronize()
 

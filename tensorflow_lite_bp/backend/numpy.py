@@ -30,6 +30,9 @@ class NumpyBackend(Backend):
     def erf(self, x: Any, *, out: Any) -> Any:
         return erf(x, out=out)
 
+    def take(self, array: Any, indices: Any, *, out: Any) -> Any:
+        return np.take(array, indices, out=out, mode="clip")  # the default mode works in a copy of out
+
     def synchronize(self) -> None:
         pass
 
