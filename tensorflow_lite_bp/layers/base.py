@@ -3,15 +3,17 @@
 A layer is a frozen dataclass whose fields are its settings in the language. It says its shape rule, its weights, the
 buffers it wants, its forward and backward mathematics, its ONNX nodes, its formulas, and a few examples. From these
 come the checker's signature, the reference, the gradient test, the backend comparison, the round trip through
-onnxruntime and the derivation.
+onnxruntime and the derivation. A class without settings of its own is a dataclass by inheritance; decorating it would
+cost start-up time.
 
 The rules of `forward` and `backward`:
 
 - arrays have the sample axis last: a vector per sample is ``(n, m)``, a sequence ``(d, t, m)``, an image
   ``(c, h, w, m)``; ``X.reshape(n, -1)`` is the matrix of the articles;
-- every operation is a function of ``xp`` that writes with ``out=`` (or ``xp.copyto``), or one that makes a view
-  (``reshape``, ``.T``, indexing, ``xp.broadcast_to``). Never an operator on arrays (``X > 0``, ``Y += b``) and never an
-  array method that computes: the plan records the calls of one run, without computing, and replays them;
+- every operation is a function of ``xp`` that writes with ``out=`` (or ``xp.copyto``, ``xp.put``), or one that makes a
+  view (`matrix`, ``reshape``, ``.T``, indexing, ``xp.broadcast_to``). Never an operator on arrays (``X > 0``,
+  ``Y += b``) and never an array method that computes: the plan records the calls of one run, without computing, and
+  replays them;
 - nothing depends on the values in an array (no ``if``, no ``float(...)``), only on shapes and settings;
 - write to ``ws.Y`` (forward), to ``ws.dX`` and the weights' gradients (backward), to the buffers you asked for, and to
   nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
@@ -21,14 +23,17 @@ The rules of `forward` and `backward`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.signature import Port, Settings, ShapeMismatch, Signature
 from dsl.types import Shape, TensorType, floats, show
 from tensorflow_lite_bp.declare import Declared, settings_of, summary
 from tensorflow_lite_bp.initializers.base import Initializer
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,14 @@ class Weight:
 class Buffer:
     """Memory that a layer asks for by role: ``saved`` lives from forward to backward, otherwise it is scratch.
 
-    ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int``.
+    ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int`` (int64). ``constant`` makes the values of a table
+    that the layer only reads (indices, the weights of classes): the plan puts them there once.
     """
 
     shape: tuple[int, ...]
     kind: str = "float"
     saved: bool = False
+    constant: Callable[[], np.ndarray] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,8 @@ class Layer(Declared, category="layer"):
     reads: ClassVar[frozenset[str]] = frozenset()
     """What backward reads besides dY and weights: names of ports, and ``Y`` for the output."""
     in_place: ClassVar[bool] = False
-    """True when ``Y`` may be the same memory as the first input, and its gradient the same as ``dY``."""
+    """True when ``Y`` may be the same memory as the first input (where `reads` does not name that), and the first
+    input's gradient the same as ``dY``."""
     formula: ClassVar[str] = ""
     """LaTeX of the forward equation, in the article's letters."""
     gradients: ClassVar[Mapping[str, str]] = {}
@@ -151,3 +159,9 @@ class Layer(Declared, category="layer"):
 @dataclass(frozen=True)
 class Operator(Layer, category="operator"):
     """A layer that is written with an operator sign; its name is what the checker puts for the sign."""
+
+
+def matrix(A: Any) -> Any:
+    """An array as the articles' matrix, features × columns: ``(c, h, w, m)`` seen as ``(c, h·w·m)``, without a copy."""
+    assert A.flags.c_contiguous, "a reshaped copy would not be the planned array"
+    return A.reshape(A.shape[0], -1)

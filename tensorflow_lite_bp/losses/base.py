@@ -3,7 +3,7 @@
 The arrays have the sample axis last. A loss writes ``ws.E``, the total over the columns that it is given times
 ``ws.scale``, and ``ws.dY = ∂E/∂Y``, under the rules of `tensorflow_lite_bp.layers.base`. ``ws.scale`` holds the
 factor of the file and the reduction: for ``mean`` it is divided by the number of samples in the whole batch (and by
-the number of terms of one sample, see `terms`), for ``sum`` it is not.
+the number of terms of one sample, see `Loss.terms`), for ``sum`` it is not. No gradient flows to the target.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from dsl.signature import Port, Settings, ShapeMismatch, Signature
-from dsl.types import Shape, TensorType, floats
+from dsl.types import TensorType, floats
 from tensorflow_lite_bp.declare import Declared, setting, settings_of, summary
 from tensorflow_lite_bp.layers.base import Buffer
 
@@ -37,7 +37,9 @@ class Loss(Declared, category="loss"):
     kinds: ClassVar[tuple[tuple[str, ...], ...]] = (("float",), ("float",))
     """The kinds of tensor each port takes."""
     reads: ClassVar[frozenset[str]] = frozenset({"Y", "T"})
+    """What backward reads besides its saved buffers."""
     formula: ClassVar[str] = ""
+    """LaTeX of E; s stands for the scale, i for a feature, j for a column."""
     gradients: ClassVar[Mapping[str, str]] = {}
     examples: ClassVar[tuple[Example, ...]] = (Example(),)
 
@@ -46,7 +48,11 @@ class Loss(Declared, category="loss"):
     def agree(self, Y: TensorType, T: TensorType) -> None:
         """Raise `ShapeMismatch` unless this prediction can be held against this target."""
         if Y.shape != T.shape:
-            raise ShapeMismatch(f"`{self.name}` needs equal shapes: {Y} and {T}")
+            single = Y.shape == (1,) and T.shape == ()
+            raise ShapeMismatch(
+                f"`{self.name}` needs equal shapes: {Y} and {T}",
+                help="make a number of the vector: `reshape([])`" if single else None,
+            )
 
     def terms(self, Y: tuple[int, ...], T: tuple[int, ...]) -> int:
         """How many terms of one sample ``mean`` averages: 1 for a sum over the features (cross_entropy, squared_error),
@@ -79,8 +85,3 @@ class Loss(Declared, category="loss"):
 
         ports = tuple(Port(port, kinds) for port, kinds in zip(cls.ports, cls.kinds, strict=True))
         return Signature(cls.category, cls.name, settings_of(cls), ports, rule, None, summary(cls))
-
-
-def leading(shape: Shape) -> Shape:
-    """The sizes behind the first axis: where a class index stands for a column of scores."""
-    return shape[1:]

@@ -1,0 +1,200 @@
+"""Losses of predictions for classes: `cross_entropy` of scores and `nll` of probabilities.
+
+The prediction has a row for each class, the target holds for each column the number of the right one. Seen as a matrix
+``c × N`` (N columns: samples, and pixels or steps) the right entry of column j has the flat place ``T_j · N + j``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from dsl.signature import ShapeMismatch
+from dsl.types import TensorType, floats, show
+from tensorflow_lite_bp.declare import setting
+from tensorflow_lite_bp.layers.base import Buffer, matrix
+from tensorflow_lite_bp.losses.base import Example, Loss
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class _OfClasses(Loss):
+    """What both share: the places of the right entries, and the weights of the classes."""
+
+    kinds = (("float",), ("class", "token"))
+    reads = frozenset()
+
+    class_weights: tuple[float, ...] = setting(
+        (), help="the weight of each class; the mean is still over the number of samples, not of weights"
+    )
+
+    def agree(self, Y: TensorType, T: TensorType) -> None:
+        if not Y.shape or Y.shape[1:] != T.shape:
+            raise ShapeMismatch(
+                f"`{self.name}` needs one {T.kind} for each column of the first axis: {Y} and {T}",
+                help=f"{T} goes with {floats((T.count or 'n', *T.shape))}",
+            )
+        if Y.shape[0] != T.count:
+            raise ShapeMismatch(
+                f"`{self.name}` needs a value for each {T.kind}: {Y} has {Y.shape[0]}, and {T} has {T.count}",
+                help=f"`dense({T.count})` makes {T.count} of them",
+                input=0,
+            )
+        if self.class_weights and (len(self.class_weights) != T.count or min(self.class_weights) < 0):
+            raise ShapeMismatch(
+                f"`class_weights` needs {T.count} numbers, none below 0, and this is {show(self._written_weights())}"
+            )
+
+    def terms(self, Y: tuple[int, ...], T: tuple[int, ...]) -> int:
+        """One for each class index: 1, or the number of pixels or steps."""
+        return prod(T)
+
+    def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
+        columns = prod(T)
+        wanted = {
+            "column": Buffer((columns,), "int", constant=lambda: _counted(columns)),
+            "place": Buffer((columns,), "int", saved=True),
+            "scales": Buffer((columns,), saved=True),
+            "right": Buffer((columns,)),
+            "terms": Buffer((columns,)),
+        }
+        if self.class_weights:
+            wanted["weights"] = Buffer((Y[0],), constant=lambda: _array(self.class_weights))
+        return wanted
+
+    def _locate(self, xp: Any, ws: Any) -> None:
+        """Write to ``place`` where the right entry of each column is, to ``scales`` what its term counts."""
+        classes = ws.T.reshape(-1)
+        xp.multiply(classes, ws.place.size, out=ws.place)
+        xp.add(ws.place, ws.column, out=ws.place)
+        if self.class_weights:
+            xp.take(ws.weights, classes, out=ws.scales)
+            xp.multiply(ws.scales, ws.scale, out=ws.scales)
+        else:
+            xp.copyto(ws.scales, ws.scale)
+
+    def _written_weights(self) -> tuple[str, ...]:
+        return tuple(f"{weight:g}" for weight in self.class_weights)
+
+
+def _counted(columns: int) -> np.ndarray:
+    import numpy as np
+
+    return np.arange(columns)
+
+
+def _array(values: tuple[float, ...]) -> np.ndarray:
+    import numpy as np
+
+    return np.array(values)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(_OfClasses, name="cross_entropy"):
+    """The cross entropy of class targets and scores before the softmax (logits).
+
+    The scores are ``[c]`` for one class of c, ``[c, h, w]`` for a class for each pixel. They go in as they are: a
+    softmax before this loss would be taken twice. The largest score of each column is taken off first, so nothing
+    overflows.
+
+    ``mean`` is over the class indices: the samples, and the pixels or steps of each. A class weight multiplies the
+    terms of its class; the sum is not divided by the weights, as PyTorch does, but by the number of terms, so that a
+    batch counts the same whatever its mix. ``label_smoothing = ε`` gives ε / c of the target to every class and 1 - ε
+    more to the right one.
+
+    Source: C. Szegedy et al., Rethinking the Inception architecture, CVPR 2016, section 7, for the smoothing.
+    """
+
+    formula = r"E = s \sum_j w_{T_j} \Bigl(\log \sum_i e^{Y_{ij}} - Y_{T_j j}\Bigr)"
+    gradients = {"dY": r"s\, w_{T_j} \bigl(\operatorname{softmax}(Y)_{ij} - [i = T_j]\bigr)"}
+    examples = (
+        Example({}, floats((4,)), TensorType("class", (), 4)),
+        Example({"reduction": "sum"}, floats((3, 2, 2)), TensorType("class", (2, 2), 3)),
+        Example({"class_weights": (0.5, 2.0, 1.0)}, floats((3,)), TensorType("class", (), 3)),
+        Example({"label_smoothing": 0.1}, floats((3, 2)), TensorType("token", (2,), 3)),
+        Example({"label_smoothing": 0.2, "class_weights": (1.0, 3.0)}, floats((2,)), TensorType("class", (), 2)),
+    )
+
+    label_smoothing: float = setting(0.0, minimum=0, below=1, help="the share ε that all classes get alike")
+
+    def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
+        row = (prod(T),)
+        own = {"P": Buffer(Y, saved=True), "total": Buffer(row, saved=True), "row": Buffer(row)}
+        return {**super().buffers(Y, T), **own}
+
+    def forward(self, xp: Any, ws: Any) -> None:
+        self._locate(xp, ws)
+        Y, P = matrix(ws.Y), matrix(ws.P)
+        xp.max(Y, axis=0, out=ws.row)
+        xp.subtract(Y, ws.row, out=P)
+        xp.take(P.reshape(-1), ws.place, out=ws.right)
+        if self.label_smoothing:
+            xp.mean(P, axis=0, out=ws.row)
+            xp.multiply(ws.row, self.label_smoothing, out=ws.row)
+            xp.multiply(ws.right, 1.0 - self.label_smoothing, out=ws.right)
+            xp.add(ws.right, ws.row, out=ws.right)
+        xp.exp(P, out=P)
+        xp.sum(P, axis=0, out=ws.total)
+        xp.log(ws.total, out=ws.terms)
+        xp.subtract(ws.terms, ws.right, out=ws.terms)
+        xp.multiply(ws.terms, ws.scales, out=ws.terms)
+        xp.sum(ws.terms, axis=None, out=ws.E)
+
+    def backward(self, xp: Any, ws: Any) -> None:
+        P, dY = matrix(ws.P), matrix(ws.dY)
+        xp.divide(ws.scales, ws.total, out=ws.row)
+        xp.multiply(P, ws.row, out=dY)
+        flat, share = dY.reshape(-1), ws.scales
+        if self.label_smoothing:
+            xp.multiply(ws.scales, self.label_smoothing / dY.shape[0], out=ws.row)
+            xp.subtract(dY, ws.row, out=dY)
+            xp.multiply(ws.scales, 1.0 - self.label_smoothing, out=ws.row)
+            share = ws.row
+        xp.take(flat, ws.place, out=ws.right)
+        xp.subtract(ws.right, share, out=ws.right)
+        xp.put(flat, ws.place, ws.right)
+
+
+class Nll(_OfClasses, name="nll"):
+    """The negative log-likelihood of class targets and probabilities, as a softmax gives them.
+
+    Where scores can be had, `cross_entropy` is faster and exact: a probability below the smallest normal float32 counts
+    as that number, so that neither the logarithm nor the gradient is infinite.
+
+    ``mean`` and class weights are as in `cross_entropy`.
+
+    Source: article 002, whose loss lacks the minus sign.
+    """
+
+    formula = r"E = -s \sum_j w_{T_j} \log Y_{T_j j}"
+    gradients = {"dY": r"-s\, w_{T_j}\, [i = T_j] / Y_{ij}"}
+    examples = (
+        Example({}, floats((4,)), TensorType("class", (), 4), low=0.1, high=1.0),
+        Example({"reduction": "sum"}, floats((3, 2, 2)), TensorType("class", (2, 2), 3), low=0.1, high=1.0),
+        Example({"class_weights": (0.5, 2.0, 1.0)}, floats((3,)), TensorType("token", (), 3), low=0.1, high=1.0),
+    )
+
+    def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
+        return {**super().buffers(Y, T), "right": Buffer((prod(T),), saved=True)}
+
+    def forward(self, xp: Any, ws: Any) -> None:
+        self._locate(xp, ws)
+        xp.take(ws.Y.reshape(-1), ws.place, out=ws.right)
+        xp.maximum(ws.right, _SMALLEST, out=ws.right)
+        xp.log(ws.right, out=ws.terms)
+        xp.multiply(ws.terms, ws.scales, out=ws.terms)
+        xp.sum(ws.terms, axis=None, out=ws.E)
+        xp.negative(ws.E, out=ws.E)
+
+    def backward(self, xp: Any, ws: Any) -> None:
+        xp.divide(ws.scales, ws.right, out=ws.terms)
+        xp.negative(ws.terms, out=ws.terms)
+        xp.copyto(ws.dY, 0.0)
+        xp.put(ws.dY.reshape(-1), ws.place, ws.terms)
+
+
+_SMALLEST = 1.1754944e-38
