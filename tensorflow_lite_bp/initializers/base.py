@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from tensorflow_lite_bp.declare import Declared
@@ -18,3 +19,16 @@ class Initializer(Declared, category="initializer"):
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
         """Values of this shape, float64. Axis 0 is the features out, the others the features in (``W: out × in``)."""
         raise NotImplementedError
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many values one output sums over, and how many outputs one input reaches.
+
+    A matrix is ``(out, in)``, a kernel ``(out, in, *places)`` is used at every place; a vector is a column.
+
+    >>> fans((10, 64)), fans((16, 3, 5, 5)), fans((7,))
+    ((64, 10), (75, 400), (1, 7))
+    """
+    fan_in = prod(shape[1:])
+    fan_out = prod(shape[:1]) * prod(shape[2:])
+    return fan_in, fan_out

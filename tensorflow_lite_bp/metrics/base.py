@@ -7,11 +7,14 @@ So a metric is exact over a whole data set whatever the batches, and nothing is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from dsl.signature import Port, Settings, Signature
-from dsl.types import TensorType, floats
+from dsl.signature import Port, Settings, ShapeMismatch, Signature
+from dsl.types import TensorType, floats, show
 from tensorflow_lite_bp.declare import Declared, settings_of, summary
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,16 @@ class Metric(Declared, category="metric"):
         raise NotImplementedError
 
     def measure(self, xp: Any, Y: Any, T: Any) -> Any:
-        """The sums of one batch: a float64 array of a fixed shape."""
+        """The sums of one batch of at least one sample: a float64 array of a fixed shape."""
         raise NotImplementedError
 
     def value(self, sums: Any) -> float:
         """The metric from the total of the sums (a NumPy array)."""
         raise NotImplementedError
+
+    def matrix(self, sums: Any) -> np.ndarray | None:
+        """A table of counts for the final report, from the total of the sums; most metrics have none."""
+        return None
 
     @classmethod
     def signature(cls) -> Signature:
@@ -46,3 +53,11 @@ class Metric(Declared, category="metric"):
         return Signature(cls.category, cls.name, settings_of(cls), ports, rule, None, summary(cls))
 
 
+def equal_shapes(name: str, Y: TensorType, T: TensorType) -> None:
+    """The rule of metrics that hold each value against one of the target.
+
+    Raises:
+        ShapeMismatch: when the shapes differ.
+    """
+    if Y.shape != T.shape:
+        raise ShapeMismatch(f"`{name}` needs equal shapes: {show(Y.shape)} and {T}")

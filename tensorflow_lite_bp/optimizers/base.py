@@ -1,7 +1,9 @@
 """The contract of an optimizer: one update of all weights at once, on flat arrays.
 
 All weights of a network lie in one flat array, all gradients in another of the same length, and each of the
-optimizer's `slots` in a further one. An update is a few vectorised passes with ``out=`` over these.
+optimizer's `slots` in a further one. An update is a few vectorised passes with ``out=`` over these. Every pass is
+elementwise, so the caller may cut the arrays into blocks, and give each block to `update` in turn or to another thread,
+without changing a bit of the result.
 """
 
 from __future__ import annotations
@@ -33,3 +35,15 @@ class Optimizer(Declared, category="optimizer"):
     ) -> None:
         """Change ``W`` and ``state`` in place; ``dW`` may be overwritten. ``step`` counts from 1."""
         raise NotImplementedError
+
+
+def descend(xp: Any, W: Any, direction: Any, square: Any, work: Any, *, rate: float, epsilon: float) -> None:
+    """``W ← W − rate · direction / (√square + epsilon)``: the last line of every optimizer with a rate for each weight.
+
+    ``work`` is overwritten; it may be no other argument.
+    """
+    xp.sqrt(square, out=work)
+    xp.add(work, epsilon, out=work)
+    xp.divide(direction, work, out=work)
+    xp.multiply(work, rate, out=work)
+    xp.subtract(W, work, out=W)

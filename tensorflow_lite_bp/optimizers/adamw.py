@@ -1,0 +1,28 @@
+"""AdamW: Adam with a pull to zero that its division does not reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tensorflow_lite_bp.declare import setting
+from tensorflow_lite_bp.optimizers.adam import Adam
+
+
+@dataclass(frozen=True)
+class AdamW(Adam, name="adamw"):
+    """Adam with decoupled weight decay: first ``W ← W − η λ W``, biases included, then Adam's update.
+
+    Source: I. Loshchilov and F. Hutter, Decoupled weight decay regularization, ICLR 2019, algorithm 2, with the decay
+    scaled by the whole rate η as PyTorch does it.
+    """
+
+    formula: ClassVar[str] = r"W \leftarrow W - \eta \lambda W, \quad " + Adam.formula
+
+    weight_decay: float = setting(0.01, minimum=0, help="λ, pulls every weight to zero")
+
+    def update(
+        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
+    ) -> None:
+        xp.multiply(W, 1 - rate * self.weight_decay, out=W)
+        super().update(xp, W, dW, state, scratch, rate=rate, step=step)

@@ -1,0 +1,40 @@
+"""RMSprop: each gradient divided by the running size of its like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, ClassVar
+
+from tensorflow_lite_bp.declare import setting
+from tensorflow_lite_bp.optimizers.base import Optimizer, descend
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer, name="rmsprop"):
+    """Gradient descent with a rate for each weight, from the running mean of its squared gradient.
+
+    ``S ← ρ S + (1 − ρ) (∂E/∂W)²``, then ``W ← W − η ∂E/∂W / (√S + ε)``. The slot holds ``S / (1 − ρ)``: the same
+    update in one pass less.
+
+    Source: T. Tieleman and G. Hinton, Lecture 6.5, Neural Networks for Machine Learning, 2012.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("square",)
+    formula: ClassVar[str] = (
+        r"S \leftarrow \rho S + (1 - \rho) \left(\frac{\partial E}{\partial W}\right)^2, \quad"
+        r" W \leftarrow W - \frac{\eta}{\sqrt{S} + \varepsilon} \frac{\partial E}{\partial W}"
+    )
+
+    decay: float = setting(0.9, minimum=0, below=1, help="ρ, how much of the running mean is kept")
+    epsilon: float = setting(1e-8, above=0, help="ε, keeps the division finite")
+
+    def update(
+        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
+    ) -> None:
+        S, work = state["square"], scratch[0]
+        xp.multiply(S, self.decay, out=S)
+        xp.multiply(dW, dW, out=work)
+        xp.add(S, work, out=S)
+        scale = sqrt(1 - self.decay)
+        descend(xp, W, dW, S, work, rate=rate / scale, epsilon=self.epsilon / scale)

@@ -1,0 +1,16 @@
+"""The rate as the optimizer has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tensorflow_lite_bp.schedules.base import Schedule
+
+
+@dataclass(frozen=True)
+class Constant(Schedule, name="constant"):
+    """The same rate all the time."""
+
+    def factor(self, epoch: float, epochs: float, history: Sequence[float]) -> float:
+        return 1.0
