@@ -1,7 +1,7 @@
 """Record what layer code calls, and replay it: a step without Python's overhead for each layer.
 
-Layers call functions of ``xp`` that write into given arrays. The recorder does not compute: it keeps each call, bound to
-its arrays. Because the arrays of a plan never move, the kept calls compute any batch. What cannot be replayed is
+Layers call functions of ``xp`` that write into given arrays. The recorder does not compute: it keeps each call, bound
+to its arrays. Because the arrays of a plan never move, the kept calls compute any batch. What cannot be replayed is
 refused while it is recorded: a function that makes a new array, unless it is a view.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from tensorflow_lite_bp.backend import Backend
 
 _VIEWS = frozenset({"broadcast_to", "expand_dims", "moveaxis", "reshape", "squeeze", "swapaxes", "transpose"})
-_WRITERS = frozenset({"copyto"})
+_WRITERS = frozenset({"copyto", "put"})
 
 
 class Recorder:

@@ -1,4 +1,4 @@
-"""What one layer sees of the plan: its arrays by role (``X``, ``Y``, ``dX``, ``W``, ``dW``, buffers) and a few facts."""
+"""What one layer sees of the plan: its arrays by role (``X``, ``Y``, ``dX``, ``W``, ``dW``, buffers), a few facts."""
 
 from __future__ import annotations
 

@@ -1,0 +1,171 @@
+"""One training step: forward and backward by the plan, clipping, and the optimizer's update of the flat weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorflow_lite_bp.errors import InputError, NumericalFailure
+from tensorflow_lite_bp.optimizers.base import Optimizer
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.graph.evaluation import Totals
+    from tensorflow_lite_bp.network import Network
+
+
+class Trainer:
+    """Changes the weights of a network by its train section's optimizer, clipping and accumulation.
+
+    Attributes:
+        steps: batches that were computed.
+        updates: times that the weights were changed; the same number unless batches are accumulated.
+        totals: where losses and metrics of the batches are added up, when somebody wants them.
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer | None = None) -> None:
+        train = network.program.train
+        self.network = network
+        self.optimizer: Optimizer = optimizer if optimizer is not None else network.setting("optimizer")
+        self.clip_norm: float | None = train["clip_norm"]
+        self.clip_value: float | None = train["clip_value"]
+        self.accumulate: int = train["accumulate"]
+        self.steps = 0
+        self.updates = 0
+        self.totals: Totals | None = None
+        weights = network.arrays.trainable.flat
+        zeros = network.backend.zeros_like
+        self._slots = {name: zeros(weights) for name in self.optimizer.used_slots()}
+        self._scratch = [zeros(weights) for _ in range(self.optimizer.scratch)]
+        self._sum = zeros(weights) if self.accumulate > 1 else None
+        self._batches = 0  # whose gradients lie in the sum
+        self._samples = 0  # in these batches
+        self._mean = _averages(network) if self._sum is not None else False
+
+    def step(self, rows: Mapping[str, Any], *, rate: float | None = None) -> float:
+        """Forward, backward and (with every `accumulate`-th batch) update; returns the loss of the batch.
+
+        Args:
+            rows: rows-first arrays for every input and target.
+            rate: the learning rate η of this step; the optimizer's own by default.
+
+        Raises:
+            NumericalFailure: when the loss or a gradient is not finite; the weights are then as before.
+        """
+        accepted = self.network.accepted(rows)
+        plan = self.network.plan("train", accepted, tensors=self.totals.tensors if self.totals is not None else ())
+        plan.feed(accepted)
+        plan.run(self.steps)
+        loss = float(plan.losses().sum())
+        gradient = self.network.arrays.gradients.flat
+        if not (isfinite(loss) and self._finite(gradient)):
+            raise NumericalFailure(self._not_finite(plan, loss))
+        self.steps += 1
+        if self.totals is not None:
+            self.totals.add(plan)
+        if self._sum is not None:
+            self._collect(gradient, plan.m)
+            if self._batches == self.accumulate:
+                self.flush(rate=rate)
+        else:
+            self._update(gradient, rate)
+        return loss
+
+    def flush(self, *, rate: float | None = None) -> None:
+        """Update with the batches collected so far (the last ones of an epoch); without any, do nothing."""
+        if self._sum is None or self._batches == 0:
+            return
+        xp = self.network.backend
+        if self._mean:
+            xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
+        self._update(self._sum, rate)
+        self._sum.fill(0)
+        self._batches = self._samples = 0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that the next step depends on besides the weights, as host arrays by name."""
+        to_host = self.network.backend.to_host
+        arrays = {name: np.array(to_host(slot)) for name, slot in self._slots.items()}
+        if self._sum is not None:
+            arrays["accumulated"] = np.array(to_host(self._sum))
+        counters = [self.steps, self.updates, self._batches, self._samples]
+        arrays["counters"] = np.array(counters, dtype=np.int64)
+        return arrays
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state`.
+
+        Raises:
+            InputError: when it is the state of another optimizer or network.
+        """
+        own = self.state()
+        if {name: array.shape for name, array in own.items()} != {name: a.shape for name, a in state.items()}:
+            raise InputError(
+                f"the saved optimizer state ({', '.join(sorted(state))}) is not that of this network with "
+                f"{self.optimizer.name} ({', '.join(sorted(own))})"
+            )
+        copy = self.network.backend.copy_from_host
+        for name, slot in self._slots.items():
+            copy(state[name], out=slot)
+        if self._sum is not None:
+            copy(state["accumulated"], out=self._sum)
+        self.steps, self.updates, self._batches, self._samples = (int(value) for value in state["counters"])
+
+    def _collect(self, gradient: Any, m: int) -> None:
+        """Add this batch's gradient so that unequal batches count as one large one: means weighed by their samples."""
+        xp = self.network.backend
+        if self._mean:
+            xp.multiply(gradient, float(m), out=gradient)
+        xp.add(self._sum, gradient, out=self._sum)
+        self._batches += 1
+        self._samples += m
+
+    def _update(self, gradient: Any, rate: float | None) -> None:
+        xp = self.network.backend
+        self.updates += 1
+        with xp.computing():
+            if self.clip_value is not None:
+                xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
+            if self.clip_norm is not None:
+                norm = xp.sqrt(xp.dot(gradient, gradient))
+                xp.multiply(gradient, xp.minimum(1.0, self.clip_norm / (norm + 1e-12)), out=gradient)
+            self.optimizer.update(
+                xp,
+                self.network.arrays.trainable.flat,
+                gradient,
+                self._slots,
+                self._scratch,
+                rate=rate if rate is not None else self.optimizer.rate,
+                step=self.updates,
+            )
+
+    def _finite(self, gradient: Any) -> bool:
+        xp = self.network.backend
+        with xp.computing():
+            square = float(xp.dot(gradient, gradient))  # one pass at the machine's speed; overflow is looked at again
+        return isfinite(square) or bool(xp.isfinite(gradient).all())
+
+    def _not_finite(self, plan: Any, loss: float) -> str:
+        where = plan.first_not_finite() or "the loss"
+        return (
+            f"step {self.steps + 1}: {where} is not finite (the loss is {loss}): training stopped and the weights are "
+            "those before this step. Try a smaller learning rate or `clip_norm = 1` in the train section, or look at "
+            "the data"
+        )
+
+
+def _averages(network: Network) -> bool:
+    """Whether the losses are means over the samples, not sums.
+
+    Raises:
+        InputError: when some are and some are not: their gradients arrive as one and cannot be weighed apart.
+    """
+    reductions = {loss.reduction for _, loss in network.graph.losses}
+    if len(reductions) > 1:
+        raise InputError(
+            f"`accumulate = {network.program.train['accumulate']}` needs losses of one reduction, and "
+            f'`{network.program.name}` has "mean" and "sum": give them the same'
+        )
+    return reductions == {"mean"}

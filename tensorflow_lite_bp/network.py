@@ -1,0 +1,315 @@
+"""A declared network with its weights: predict, differentiate, train, evaluate, save and export it from Python."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsl import Program, Source
+from dsl.program import Call, Variable
+from dsl.types import show
+from tensorflow_lite_bp.backend import Backend, get_backend
+from tensorflow_lite_bp.declare import build
+from tensorflow_lite_bp.errors import InputError
+from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.trainer import Trainer
+from tensorflow_lite_bp.graph.weights import Weights
+from tensorflow_lite_bp.table import checked
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.data import Preprocessing
+    from tensorflow_lite_bp.exchange.export import ExportReport
+    from tensorflow_lite_bp.training.loop import Result
+
+_PLANS_KEPT = 8
+_ROWS_AT_ONCE = 1024  # of predict and evaluate: bounds their memory
+
+
+class Network:
+    """A network and its weights.
+
+    Args:
+        program: what `tensorflow_lite_bp.table.checked` gives.
+        seed: of the first weights, the order of samples and dropout; the train section's by default.
+        precision: ``"float32"`` or ``"float64"``; the train section's by default.
+        backend: ``"numpy"`` or ``"cupy"``.
+
+    Attributes:
+        weights: host arrays by name; assignable by name.
+        preprocessing: what was fitted on the training data, after `fit` or `load`; None before.
+    """
+
+    def __init__(
+        self, program: Program, *, seed: int | None = None, precision: str | None = None, backend: str = "numpy"
+    ) -> None:
+        self.program = program
+        self.graph = Graph(program)
+        self.backend: Backend = get_backend(backend)
+        self.precision: str = precision if precision is not None else program.train["precision"]
+        if self.precision not in ("float32", "float64"):
+            raise InputError(f"precision `{self.precision}` is unknown: expected float32 or float64")
+        self.dtype: np.dtype[Any] = np.dtype(self.precision)
+        self.seed: int = seed if seed is not None else program.train["seed"]
+        self.arrays = Weights(self.backend, self.graph.weights, self.dtype)
+        self.arrays.initialize(self.seed)
+        self.preprocessing: Preprocessing | None = None
+        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+
+    # Making, saving and loading
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *,
+        seed: int | None = None,
+        precision: str | None = None,
+        backend: str = "numpy",
+        overrides: Sequence[str] = (),
+    ) -> Network:
+        """The network that a `.net` file declares, with fresh weights. No data is read.
+
+        Args:
+            overrides: settings in the place of the file's, such as ``"train.epochs=5"``.
+
+        Raises:
+            ProgramError: with every mistake of the file.
+        """
+        return cls(checked(path, overrides=overrides), seed=seed, precision=precision, backend=backend)
+
+    @classmethod
+    def from_text(cls, text: str, *, name: str = "<text>", overrides: Sequence[str] = (), **options: Any) -> Network:
+        """The network that a text in the language declares; ``options`` as for `from_file`."""
+        return cls(checked(Source(name, text), overrides=overrides), **options)
+
+    @classmethod
+    def load(cls, path: str | Path, *, backend: str = "numpy") -> Network:
+        """The network of a run folder (its best checkpoint) or of one checkpoint, with weights and preprocessing."""
+        from tensorflow_lite_bp.training.checkpoint import load_network
+
+        return load_network(path, backend=backend)
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint: weights, source and fitted preprocessing in one safetensors file."""
+        from tensorflow_lite_bp.training.checkpoint import save_network
+
+        save_network(self, path)
+
+    def export(
+        self, path: str | Path, *, opset: int | None = None, raw: bool | None = None, **options: Any
+    ) -> ExportReport:
+        """Write an ONNX model and prove that onnxruntime computes the same with it.
+
+        Args:
+            opset: version of the ONNX operators, 13 to 21; the export section's by default.
+            raw: leave the preprocessing out; the export section's by default.
+            options: ``precision``, ``sample``, ``metrics`` of `exchange.export.export`.
+        """
+        from tensorflow_lite_bp.exchange.export import export
+
+        section = self.program.export
+        return export(
+            self,
+            path,
+            opset=opset if opset is not None else section["opset"],
+            raw=raw if raw is not None else section["raw"],
+            **options,
+        )
+
+    # Computing
+
+    @property
+    def weights(self) -> Weights:
+        return self.arrays
+
+    def predict(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Every declared output for rows of every declared input.
+
+        Args:
+            inputs: arrays ``(m, *shape)`` by the inputs' names.
+
+        Returns:
+            Arrays ``(m, *shape)`` by the outputs' names, of the network's precision.
+
+        Raises:
+            InputError: for a missing or unknown input, another shape, or values that are no numbers.
+        """
+        tensors = [item.tensor for item in self.program.outputs]
+        found = self.tensors(inputs, tensors)
+        return {item.name: found[item.tensor] for item in self.program.outputs}
+
+    def tensors(self, inputs: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Tensors inside the network in inference mode, rows first: all nodes, or those named (nodes or bindings)."""
+        asked = {name: self._tensor(name) for name in (names if names is not None else self.graph.nodes)}
+        wanted = list(dict.fromkeys(asked.values()))
+        rows = self.accepted(inputs, targets=False)
+        m = len(next(iter(rows.values()))) if rows else 0
+        pieces: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+        for start in range(0, max(m, 1), _ROWS_AT_ONCE):
+            piece = {name: value[start : start + _ROWS_AT_ONCE] for name, value in rows.items()}
+            plan = self.plan("infer", piece, tensors=wanted)
+            plan.feed(piece)
+            plan.run()
+            for name in wanted:
+                pieces[name].append(plan.fetch(name))
+        whole = {name: found[0] if len(found) == 1 else np.concatenate(found) for name, found in pieces.items()}
+        return {name: whole[tensor] for name, tensor in asked.items()}
+
+    def gradients(self, rows: Mapping[str, Any], *, of_inputs: bool = False) -> tuple[float, dict[str, np.ndarray]]:
+        """The training loss of a batch and its gradient.
+
+        Args:
+            rows: arrays ``(m, *shape)`` for every input and target.
+            of_inputs: give the gradient of every float input too, rows first.
+
+        Returns:
+            The loss, and ``{name: ∂E/∂name}`` in the shapes of the weights.
+        """
+        floats = [v.name for v in self.program.inputs if v.type.kind == "float"] if of_inputs else []
+        accepted = self.accepted(rows)
+        plan = self.plan("train", accepted, gradient_of=floats)
+        plan.feed(accepted)
+        plan.run()
+        to_host = self.backend.to_host
+        found = {name: np.array(to_host(view)) for name, view in self.arrays.gradients.views.items()}
+        for name in floats:
+            turned = np.moveaxis(to_host(plan.gradients[name]), -1, 0) if name in plan.gradients else None
+            found[name] = np.array(turned) if turned is not None else np.zeros_like(accepted[name], dtype=self.dtype)
+        return float(plan.losses().sum()), found
+
+    def evaluate(self, batches: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """The loss and every metric over batches of rows, in inference mode.
+
+        Losses with ``reduction = "mean"`` are averaged over all samples, those with ``"sum"`` are added.
+
+        Returns:
+            ``{"loss": total, …}`` with each metric under its name.
+        """
+        from tensorflow_lite_bp.graph.evaluation import Evaluation
+
+        evaluation = Evaluation(self)
+        for rows in batches:
+            evaluation.add_rows(rows)
+        return evaluation.report()
+
+    def trainer(self) -> Trainer:
+        """A trainer with the optimizer and settings of the file's train section."""
+        return Trainer(self)
+
+    def fit(self, **options: Any) -> Result:
+        """Train as the file's data and train sections say, as `tflbp train` does. See `training.loop.fit`."""
+        from tensorflow_lite_bp.training.loop import fit
+
+        return fit(self, **options)
+
+    # What the other packages need
+
+    def setting(self, name: str) -> Any:
+        """A setting of the train section, built: an optimizer, a schedule, a number."""
+        value = self.program.train[name]
+        return build(value) if isinstance(value, Call) else value
+
+    def use_class_weights(self, weights: Mapping[str, tuple[float, ...]]) -> None:
+        """Weigh the classes of these targets in the losses."""
+        self.graph.with_class_weights(weights)
+        self._plans.clear()
+
+    def plan(
+        self, mode: str, rows: Mapping[str, Any], *, tensors: Sequence[str] = (), gradient_of: Sequence[str] = ()
+    ) -> Plan:
+        """The plan for batches of this size: made at the first use, kept for the next ones."""
+        sizes = self._sizes(rows)
+        m = len(next(iter(rows.values())))
+        key = (mode, m, *sizes.values(), *tensors, "|", *gradient_of)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(
+                self.graph,
+                self.arrays,
+                self.backend,
+                mode=mode,
+                m=m,
+                sizes=sizes,
+                dtype=self.dtype,
+                seed=self.seed,
+                tensors=tensors,
+                gradient_of=gradient_of,
+            )
+        self._plans.move_to_end(key)
+        while len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return plan
+
+    def accepted(self, rows: Mapping[str, Any], *, targets: bool = True) -> dict[str, np.ndarray]:
+        """The rows as arrays, checked: every declared name, the declared shapes, numbers, one number of samples."""
+        variables = {v.name: v for v in (*self.program.inputs, *(self.program.targets if targets else ()))}
+        unknown = [name for name in rows if name not in self._all_names()]
+        if unknown:
+            raise InputError(f"`{unknown[0]}` is no input of `{self.program.name}`: it takes {', '.join(variables)}")
+        missing = [name for name in variables if name not in rows]
+        if missing:
+            raise InputError(f"`{missing[0]}` is missing: `{self.program.name}` takes {', '.join(variables)}")
+        checked_rows = {name: _array(variable, rows[name]) for name, variable in variables.items()}
+        counts = {name: len(value) for name, value in checked_rows.items()}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"the arrays have different numbers of rows: {counts}")
+        return checked_rows
+
+    def _all_names(self) -> set[str]:
+        return {variable.name for variable in (*self.program.inputs, *self.program.targets)}
+
+    def _tensor(self, name: str) -> str:
+        """The tensor that a node's or a binding's name stands for."""
+        tensor = self.program.names.get(name, name)
+        if tensor not in self.graph.nodes and tensor not in self._all_names():
+            raise InputError(f"no tensor is named `{name}`")
+        return tensor
+
+    def _sizes(self, rows: Mapping[str, Any]) -> dict[str, int]:
+        """The symbolic sizes that these rows bind; a size must be the same everywhere."""
+        sizes: dict[str, int] = {}
+        for variable in (*self.program.inputs, *self.program.targets):
+            if variable.name not in rows:
+                continue
+            for declared, found in zip(variable.type.shape, np.shape(rows[variable.name])[1:], strict=False):
+                if isinstance(declared, str) and sizes.setdefault(declared, found) != found:
+                    raise InputError(
+                        f"`{variable.name}`: the size {declared} is {found} here and {sizes[declared]} elsewhere"
+                    )
+        return sizes
+
+
+def _array(variable: Variable, value: Any) -> np.ndarray:
+    """One variable's rows as an array of its shape, or an `InputError` that says what was expected."""
+    array = np.asarray(value)
+    declared = variable.type.shape
+    expected = f"(m, {', '.join(map(str, declared))})" if declared else "(m,)"
+    fits = array.ndim == len(declared) + 1 and all(
+        isinstance(size, str) or size == found for size, found in zip(declared, array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise InputError(f"`{variable.name}` has the shape {show(array.shape)}, expected rows {expected}")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"`{variable.name}` holds {array.dtype}, expected numbers")
+    if variable.type.kind in ("class", "token"):
+        return _indices(variable, array)
+    return array
+
+
+def _indices(variable: Variable, array: np.ndarray) -> np.ndarray:
+    count = variable.type.count
+    whole = array.astype(np.int64) if array.dtype.kind == "f" else array
+    if array.dtype.kind == "f" and not np.array_equal(whole, array):
+        raise InputError(f"`{variable.name}` holds indices, and some values are not whole numbers")
+    if array.size and count is not None and (whole.min() < 0 or whole.max() >= count):
+        row = int(np.argwhere((whole < 0) | (whole >= count))[0][0])
+        raise InputError(
+            f"`{variable.name}`: row {row} holds {whole[row] if whole.ndim == 1 else 'an index'} out of range: "
+            f"expected 0 to {count - 1}"
+        )
+    return whole
