@@ -1,0 +1,76 @@
+"""Columns of text that fit a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+WIDTH = 80
+_GAP = "  "
+_NARROWEST = 8  # an elided cell still says something
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
+    """Rows under each other, the first one a heading; the columns in ``right`` are aligned to the right.
+
+    When the rows are wider than `WIDTH`, the widest columns give way: the middle of a long cell becomes ``…``.
+
+    >>> print(table([("node", "parameters"), ("logits.dense", "650")], right={1}))
+    node          parameters
+    logits.dense         650
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > WIDTH and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = (
+        _GAP.join(
+            _elide(cell, width).rjust(width) if column in right else _elide(cell, width).ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _elide(text: str, width: int) -> str:
+    """A text cut in its middle: both ends of a path say more than one.
+
+    >>> _elide("body.repeat.2.conv_unit.conv", 17)
+    'body.rep…nit.conv'
+    """
+    if len(text) <= width:
+        return text
+    head = width // 2
+    tail = width - head - 1
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def count(number: int) -> str:
+    """A whole number for people.
+
+    >>> count(16874)
+    '16,874'
+    """
+    return f"{number:,}"
+
+
+def size(octets: int) -> str:
+    """An amount of memory for people, in binary units.
+
+    >>> size(900), size(66 * 1024), size(3 << 30)
+    ('900 B', '66.0 KiB', '3.0 GiB')
+    """
+    amount = float(octets)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{octets} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "mistake"), counted(3, "mistake")
+    ('1 mistake', '3 mistakes')
+    """
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
