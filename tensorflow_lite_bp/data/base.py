@@ -13,7 +13,6 @@ Files that are known to the language import nothing that needs NumPy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.signature import Port, Signature
@@ -48,7 +47,6 @@ class BadValue(Exception):
         self.column = column
 
 
-@dataclass(frozen=True)
 class Source(Declared, category="source"):
     """Base of all sources."""
 
@@ -65,7 +63,6 @@ class Source(Declared, category="source"):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class Transform(Declared, category="transform"):
     """Base of all transforms: what it is fitted to, what it computes, and the same as ONNX nodes."""
 
@@ -109,7 +106,6 @@ class Transform(Declared, category="transform"):
         return Signature(cls.category, cls.name, settings_of(cls), ports, summary=summary(cls))
 
 
-@dataclass(frozen=True)
 class Split(Declared, category="split"):
     """Base of all splits."""
 

@@ -24,14 +24,12 @@ _WORDS = {"true": 1.0, "yes": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "0": 0.0}
 _FLAGS = {form: value for word, value in _WORDS.items() for form in (word, word.upper(), word.title())}
 
 
-@dataclass(frozen=True)
 class Kind(Transform):
     """Base: ``dtype`` is that of the rows the network is fed."""
 
     dtype: ClassVar[str] = "float32"
 
 
-@dataclass(frozen=True)
 class Floats(Kind):
     """Real values, all of them finite."""
 
@@ -91,7 +89,6 @@ class Indices(Kind):
         return result
 
 
-@dataclass(frozen=True)
 class Flags(Kind):
     """Yes or no as 1 or 0: numbers 0 and 1, or the words true, false, yes and no."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
 class Glorot(Initializer, name="glorot"):
     """Uniform in ±√(6 / (in + out)): for layers followed by tanh, sigmoid, softmax or nothing.
 

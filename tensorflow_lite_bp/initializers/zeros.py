@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorflow_lite_bp.initializers.base import Initializer
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
 class Zeros(Initializer, name="zeros"):
     """All zero."""
 

@@ -80,7 +80,6 @@ class Example:
     kinks: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
 class Layer(Declared, category="layer"):
     """Base of all layers and operators."""
 
@@ -156,7 +155,6 @@ class Layer(Declared, category="layer"):
         return Signature(cls.category, cls.name, settings_of(cls), ports, rule, weights, summary(cls))
 
 
-@dataclass(frozen=True)
 class Operator(Layer, category="operator"):
     """A layer that is written with an operator sign; its name is what the checker puts for the sign."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tensorflow_lite_bp.metrics.classification import Decision
 
 
-@dataclass(frozen=True)
 class Accuracy(Decision, name="accuracy"):
     """The part of the classes or flags that are predicted rightly.
 

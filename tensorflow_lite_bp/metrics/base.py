@@ -6,7 +6,6 @@ So a metric is exact over a whole data set whatever the batches, and nothing is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.signature import Port, Settings, ShapeMismatch, Signature
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
 class Metric(Declared, category="metric"):
     """Base of all metrics. Arrays have the sample axis last; ``xp`` is the backend, operators may be used."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dsl.signature import ShapeMismatch
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 _MOST_CLASSES = 1000
 
 
-@dataclass(frozen=True)
 class Confusion(Decision, name="confusion"):
     """The matrix of true classes (rows) and predicted classes (columns) in the final report; as one number, accuracy.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -10,7 +9,6 @@ from dsl.types import TensorType
 from tensorflow_lite_bp.metrics.base import Metric, equal_shapes
 
 
-@dataclass(frozen=True)
 class MAE(Metric, name="mae"):
     """The mean absolute error over all values of all samples, in the target's unit."""
 
@@ -28,7 +26,6 @@ class MAE(Metric, name="mae"):
         return float(errors / values)
 
 
-@dataclass(frozen=True)
 class RMSE(Metric, name="rmse"):
     """The root of the mean squared error over all values of all samples, in the target's unit."""
 
@@ -46,7 +43,6 @@ class RMSE(Metric, name="rmse"):
         return sqrt(squares / values)
 
 
-@dataclass(frozen=True)
 class R2(Metric, name="r2"):
     """The part of the target's variance that the prediction explains: ``1 − Σ(t − y)² / Σ(t − t̄)²``.
 

@@ -44,7 +44,6 @@ class Retrieval(Decision):
         return float(ratios @ true / max(true.sum(), 1))
 
 
-@dataclass(frozen=True)
 class Precision(Retrieval, name="precision"):
     """The part of the predictions of a class that are right."""
 
@@ -52,7 +51,6 @@ class Precision(Retrieval, name="precision"):
         return right, decided
 
 
-@dataclass(frozen=True)
 class Recall(Retrieval, name="recall"):
     """The part of a class's samples that are predicted as it."""
 
@@ -60,7 +58,6 @@ class Recall(Retrieval, name="recall"):
         return right, true
 
 
-@dataclass(frozen=True)
 class F1(Retrieval, name="f1"):
     """The harmonic mean of precision and recall of a class."""
 

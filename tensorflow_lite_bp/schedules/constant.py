@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tensorflow_lite_bp.schedules.base import Schedule
 
 
-@dataclass(frozen=True)
 class Constant(Schedule, name="constant"):
     """The same rate all the time."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.types import show
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.data.base import Block
 
 
-@dataclass(frozen=True)
 class Arithmetic(Transform):
     """Base of the signs. Two expressions need the same shape: nothing is spread over a row but a constant."""
 
@@ -41,35 +39,30 @@ class Arithmetic(Transform):
         return [f" {self.sign} ".join(dict.fromkeys(labels)) for labels in zip(*named, strict=True)]
 
 
-@dataclass(frozen=True)
 class Add(Arithmetic, name="add"):
     """Sum, element by element: `column("a") + column("b")`."""
 
     sign, function, node = "+", "add", "Add"
 
 
-@dataclass(frozen=True)
 class Subtract(Arithmetic, name="subtract"):
     """Difference, element by element: `column("year") - 2000`."""
 
     sign, function, node = "-", "subtract", "Sub"
 
 
-@dataclass(frozen=True)
 class Multiply(Arithmetic, name="multiply"):
     """Product, element by element: `column("height") * column("width")`."""
 
     sign, function, node = "*", "multiply", "Mul"
 
 
-@dataclass(frozen=True)
 class Divide(Arithmetic, name="divide"):
     """Quotient, element by element: `columns("p0".."p63") / 16`."""
 
     sign, function, node = "/", "divide", "Div"
 
 
-@dataclass(frozen=True)
 class Power(Arithmetic, name="power"):
     """Power, element by element: `column("radius") ^ 2`."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.data.tables import Rows, Table
 
 
-@dataclass(frozen=True)
 class Leaf(Transform):
     """Base of the transforms that read a table instead of working on values.
 

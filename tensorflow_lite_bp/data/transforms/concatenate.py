@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.data.base import Block
 
 
-@dataclass(frozen=True)
 class Concatenate(Transform, name="concatenate"):
     """The values of several expressions one after the other: `[standardize(column("age")), one_hot(column("job"))]`."""
 

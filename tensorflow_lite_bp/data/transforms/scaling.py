@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.types import show
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.data.base import Block
 
 
-@dataclass(frozen=True)
 class Scaling(Transform):
     """Base: a subclass fits ``offset`` and ``divisor``, of the shape of a row."""
 
@@ -39,7 +37,6 @@ class Scaling(Transform):
         return result
 
 
-@dataclass(frozen=True)
 class Standardize(Scaling, name="standardize"):
     """Each value less its mean over the training rows, divided by its standard deviation there.
 
@@ -55,7 +52,6 @@ class Standardize(Scaling, name="standardize"):
         return {"offset": found.mean.tolist(), "divisor": deviation.tolist()}
 
 
-@dataclass(frozen=True)
 class Minmax(Scaling, name="minmax"):
     """Each value moved and scaled so that the training rows span 0 to 1.
 
