@@ -17,6 +17,7 @@ from tensorflow_lite_bp.declare import build
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.threads import ALONE, Division, available, division
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.table import checked
@@ -38,6 +39,7 @@ class Network:
         seed: of the first weights, the order of samples and dropout; the train section's by default.
         precision: ``"float32"`` or ``"float64"``; the train section's by default.
         backend: ``"numpy"`` or ``"cupy"``.
+        threads: that compute a step; None leaves it to the rule of `graph.threads`.
 
     Attributes:
         weights: host arrays by name; assignable by name.
@@ -45,7 +47,13 @@ class Network:
     """
 
     def __init__(
-        self, program: Program, *, seed: int | None = None, precision: str | None = None, backend: str = "numpy"
+        self,
+        program: Program,
+        *,
+        seed: int | None = None,
+        precision: str | None = None,
+        backend: str = "numpy",
+        threads: int | None = None,
     ) -> None:
         self.program = program
         self.graph = Graph(program)
@@ -54,6 +62,7 @@ class Network:
         if self.precision not in ("float32", "float64"):
             raise InputError(f"precision `{self.precision}` is unknown: expected float32 or float64")
         self.dtype: np.dtype[Any] = np.dtype(self.precision)
+        self.threads = threads
         self.seed: int = seed if seed is not None else program.train["seed"]
         self.arrays = Weights(self.backend, self.graph.weights, self.dtype)
         self.arrays.initialize(self.seed)
@@ -175,11 +184,12 @@ class Network:
         plan = self.plan("train", accepted, gradient_of=floats)
         plan.feed(accepted)
         plan.run()
+        plan.gather()
         to_host = self.backend.to_host
         found = {name: np.array(to_host(view)) for name, view in self.arrays.gradients.views.items()}
         for name in floats:
-            turned = np.moveaxis(to_host(plan.gradients[name]), -1, 0) if name in plan.gradients else None
-            found[name] = np.array(turned) if turned is not None else np.zeros_like(accepted[name], dtype=self.dtype)
+            gradient = plan.fetch_gradient(name)
+            found[name] = gradient if gradient is not None else np.zeros_like(accepted[name], dtype=self.dtype)
         return float(plan.losses().sum()), found
 
     def evaluate(self, batches: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -235,15 +245,32 @@ class Network:
                 mode=mode,
                 m=m,
                 sizes=sizes,
-                dtype=self.dtype,
+                dtype=self.precision,
                 seed=self.seed,
                 tensors=tensors,
                 gradient_of=gradient_of,
+                division=self._division(m, sizes, training=mode == "train"),
             )
         self._plans.move_to_end(key)
         while len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)
         return plan
+
+    @property
+    def most_threads(self) -> int:
+        """How many threads may work for this network."""
+        return self.threads if self.threads is not None else available()
+
+    def use_threads(self, threads: int | None) -> None:
+        """Compute with so many threads from now on; None leaves it to the rule of `graph.threads`."""
+        if threads != self.threads:
+            self.threads = threads
+            self._plans.clear()
+
+    def _division(self, m: int, sizes: Mapping[str, int], *, training: bool) -> Division:
+        if not self.backend.threaded:
+            return ALONE
+        return division(self.graph, m=m, sizes=sizes, training=training, threads=self.threads)
 
     def accepted(self, rows: Mapping[str, Any], *, targets: bool = True) -> dict[str, np.ndarray]:
         """The rows as arrays, checked: every declared name, the declared shapes, numbers, one number of samples."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,19 +15,21 @@ import numpy as np
 class Draw:
     """The address of random numbers: the same address gives the same numbers, whatever was drawn before.
 
-    ``purpose`` and ``index`` say what for (``"dropout"`` of the 3rd layer); ``step`` moves with the training.
+    ``purpose`` and ``index`` say what for (``"dropout"`` of the 3rd layer); ``step`` moves with the training, ``shard``
+    is the part of the batch.
     """
 
     seed: int
     purpose: str
     index: int = 0
     step: int = 0
+    shard: int = 0
 
     def generator(self) -> np.random.Generator:
         """A counter-based generator (Philox 4×64, Salmon et al. 2011) keyed by the whole address."""
         tag = int.from_bytes(self.purpose.encode()[:8].ljust(8, b"\0"), "little")
         seed = self.seed & 0xFFFFFFFFFFFFFFFF
-        counter = np.array([0, self.step, self.index, 0], dtype=np.uint64)
+        counter = np.array([0, self.step, self.index, self.shard], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=np.array([seed, tag], dtype=np.uint64), counter=counter))
 
 
@@ -34,6 +38,10 @@ class Backend:
 
     name: str
     module: Any
+    threaded = False
+    """Whether several threads compute at once, each on a shard of the batch."""
+    cache: int | None = None
+    """Bytes that stay in a core's fast memory: what chains of passes are cut to. None where that brings nothing."""
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)
@@ -63,6 +71,23 @@ class Backend:
     def take(self, array: Any, indices: Any, *, out: Any) -> Any:
         """The entries of a flat array at these indices, which must lie within it."""
         raise NotImplementedError
+
+    def sum_shards(self, part: Any, *, out: Any) -> Any:
+        """The sum of an array over all shards of the batch; outside of a plan there is one, so this is a copy."""
+        self.copyto(out, part)
+        return out
+
+    def address(self, array: Any) -> int:
+        """Where an array's memory starts."""
+        raise NotImplementedError
+
+    def memory(self, size: int) -> Any:
+        """That many bytes in one array, its start aligned to a cache line."""
+        raise NotImplementedError
+
+    def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
+        """A call that a plan makes over and over, in the form that costs least."""
+        return partial(function, *args, **kwargs)
 
     def synchronize(self) -> None:
         """Wait until everything that was started is done."""

@@ -54,6 +54,13 @@ class CupyBackend(Backend):
     def take(self, array: Any, indices: Any, *, out: Any) -> Any:
         return self.module.take(array, indices, out=out)
 
+    def address(self, array: Any) -> int:
+        address: int = array.data.ptr
+        return address
+
+    def memory(self, size: int) -> Any:
+        return self.module.empty(size, dtype=self.module.uint8)  # CuPy aligns to 512 bytes
+
     def synchronize(self) -> None:
         self.module.cuda.get_current_stream().synchronize()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,22 @@ import numpy as np
 from tensorflow_lite_bp.backend.base import Backend, Draw
 from tensorflow_lite_bp.backend.erf import erf
 
+_LINE = 64  # bytes of a cache line
+_REDUCTIONS = (np.add.reduce, np.maximum.reduce)
+_WITHOUT_SCALARS = (np.maximum, np.minimum)
+"""Functions whose loop for an array and a number is several times slower than that for two arrays."""
+_LARGEST_CONSTANT = 1 << 17  # elements of an array that stands for a number
+
 
 class NumpyBackend(Backend):
     name = "numpy"
     module = np
+    threaded = True
+    cache = 1 << 20
+    sum, max = _REDUCTIONS  # what NumPy's functions of these names call in the end, after more time than a small sum
+
+    def __init__(self) -> None:
+        self._constants: dict[tuple[float, np.dtype[Any]], np.ndarray] = {}
 
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
@@ -31,7 +45,16 @@ class NumpyBackend(Backend):
         return erf(x, out=out)
 
     def take(self, array: Any, indices: Any, *, out: Any) -> Any:
-        return np.take(array, indices, out=out, mode="clip")  # the default mode works in a copy of out
+        return array.take(indices, out=out, mode="clip")  # the default mode works in a copy of out
+
+    def address(self, array: Any) -> int:
+        address: int = array.__array_interface__["data"][0]
+        return address
+
+    def memory(self, size: int) -> np.ndarray:
+        raw = np.empty(size + _LINE, dtype=np.uint8)
+        start = -self.address(raw) % _LINE
+        return raw[start : start + size]
 
     def synchronize(self) -> None:
         pass
@@ -40,9 +63,67 @@ class NumpyBackend(Backend):
         return np.errstate(all="ignore")
 
     def threads(self, count: int | None) -> AbstractContextManager[Any]:
-        if count is None:
-            return nullcontext()
-        from threadpoolctl import threadpool_limits
+        return nullcontext() if count is None else self._limited(count)
 
-        limits: AbstractContextManager[Any] = threadpool_limits(count, user_api="blas")
-        return limits
+    @contextmanager
+    def _limited(self, count: int) -> Iterator[None]:
+        before = [library.num_threads for library in self._blas]
+        for library in self._blas:
+            library.set_num_threads(count)
+        try:
+            yield
+        finally:
+            for library, threads in zip(self._blas, before, strict=True):
+                library.set_num_threads(threads)
+
+    @cached_property
+    def _blas(self) -> list[Any]:
+        """The matrix libraries of this process: looking for them takes a thousand times longer than limiting them."""
+        from threadpoolctl import ThreadpoolController
+
+        return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+    # Binding: the same call with less of Python and NumPy around it
+
+    def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
+        if function == self.take:
+            array, indices = args
+            return partial(array.take, indices, None, kwargs["out"], "clip")
+        if function is np.put:
+            array, indices, values = args
+            return partial(array.put, indices, values)
+        if function in _REDUCTIONS:
+            axis, keepdims = kwargs["axis"], kwargs.get("keepdims", False)
+            return partial(function, *args, axis, None, kwargs["out"], keepdims)
+        if not isinstance(function, np.ufunc) or set(kwargs) != {"out"}:
+            return partial(function, *args, **kwargs)
+        out = kwargs["out"]
+        if function is np.matmul:
+            A, B = args
+            return _bound_product(A, B, out)
+        args = tuple(self._bound_number(function, arg, args, out) for arg in args)
+        return partial(function, *args, out=out) if function in _WITHOUT_SCALARS else partial(function, *args, out)
+
+    def _bound_number(self, function: np.ufunc, arg: Any, args: tuple[Any, ...], out: np.ndarray) -> Any:
+        """A Python number as an array of the dtype that it would be given at every call."""
+        arrays = [other for other in args if isinstance(other, np.ndarray)]
+        if isinstance(arg, np.ndarray) or not arrays or {array.dtype for array in arrays} != {out.dtype}:
+            return arg
+        number = np.array(arg, out.dtype)
+        if function not in _WITHOUT_SCALARS or out.size > _LARGEST_CONSTANT:
+            return number
+        return self._constant(number, out.size).reshape(out.shape)
+
+    def _constant(self, number: np.ndarray, size: int) -> np.ndarray:
+        """That many times the same number."""
+        key = (float(number), number.dtype)
+        if key not in self._constants or self._constants[key].size < size:
+            self._constants[key] = np.full(size, number)
+        return self._constants[key][:size]
+
+
+def _bound_product(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> Callable[[], Any]:
+    """``dot`` comes to the same library by a shorter way, where it may write straight into ``out``."""
+    if A.ndim == B.ndim == 2 and out.flags.c_contiguous and A.dtype == B.dtype == out.dtype:
+        return partial(np.dot, A, B, out)
+    return partial(np.matmul, A, B, out)

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
 from tensorflow_lite_bp.cli._layout import count, counted, size, table
 from tensorflow_lite_bp.cli._options import Json, NetFile, Overrides
+from tensorflow_lite_bp.errors import InputError
 
 if TYPE_CHECKING:
     from dsl.program import Program
-    from dsl.types import TensorType
     from tensorflow_lite_bp.graph.graph import Graph
+    from tensorflow_lite_bp.graph.layout import Layout
 
 
-def summary(file: NetFile, *, overrides: Overrides, json: Json = False) -> Answer:
+def summary(
+    file: NetFile,
+    *,
+    overrides: Overrides,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show also the order of a training step and where its arrays lie.")
+    ] = False,
+    json: Json = False,
+) -> Answer:
     """Show a network's nodes, shapes, weights and memory.
 
-    Shapes are those of one sample. No data is read, nothing is allocated.
+    Shapes are those of one sample. No data is read, nothing is allocated. With --plan each line is a moment of a
+    training step, forward (>) or back (<), with the arrays that are first written in it: their bytes, where they
+    start in the plan's memory, and the last moment in which they are needed.
 
     \b
-    Example:
+    Examples:
       tflbp summary examples/digits.net --set train.batch=256
+      tflbp summary examples/digits.net --plan
     """
     from tensorflow_lite_bp.graph.graph import Graph
     from tensorflow_lite_bp.table import checked
 
     graph = Graph(checked(file, overrides=overrides))
     nodes = [*_variables(graph.program), *_parameters(graph), *_nodes(graph)]
-    memory = _memory(graph)
+    memory, layouts = _memory(graph)
+    if plan and not layouts:
+        raise InputError(f"the plan depends on {' and '.join(graph.program.sizes)}, which only the data binds")
     parameters = sum(node["parameters"] for node in nodes)
     data = {
         "file": file,
@@ -39,9 +55,13 @@ def summary(file: NetFile, *, overrides: Overrides, json: Json = False) -> Answe
         "outputs": {item.name: list(graph.program.types[item.tensor].shape) for item in graph.program.outputs},
         "parameters": parameters,
         "memory": memory,
+        **({"plan": _plan(layouts[-1])} if plan else {}),
     }
     heading = f"{graph.program.name}: {counted(len(graph.layers), 'node')}, {counted(parameters, 'parameter')}"
-    return Answer(data, text="\n\n".join((heading, _nodes_text(nodes, parameters), _memory_text(graph, memory))))
+    texts = [heading, _nodes_text(nodes, parameters), _memory_text(graph, memory)]
+    if plan:
+        texts.append(_plan_text(layouts[-1], data["plan"], len(layouts)))
+    return Answer(data, text="\n\n".join(texts))
 
 
 def _variables(program: Program) -> list[dict[str, Any]]:
@@ -89,58 +109,45 @@ _PARTS = {
     "weights": "weights",
     "gradients": "gradients of the weights",
     "optimizer": "the optimizer's state",
-    "activations": "every node's result",
-    "backward": "gradients of the results",
-    "buffers": "what layers work in",
+    "batch_rows": "the batch itself",
+    "plan": "results, their gradients, what layers work in",
+    "tables": "tables that layers read",
 }
-_INDEX = 8  # bytes of an index: a class, a token
 
 
-def _memory(graph: Graph) -> dict[str, Any]:
-    """Bytes of a training step at the file's batch size; those of tensors are None while a size is symbolic."""
+def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
+    """Bytes of a training step at the file's batch size, and the layout of each shard.
+
+    What depends on the batch is None while a size is symbolic.
+    """
     from dsl.program import Call
     from tensorflow_lite_bp.declare import build
+    from tensorflow_lite_bp.graph.layout import Layout, columns
+    from tensorflow_lite_bp.graph.memory import SIZES
+    from tensorflow_lite_bp.graph.threads import division
 
     train = graph.program.train
-    octets = {"float32": 4, "float64": 8}[train["precision"]]
+    m, precision = train["batch"], train["precision"]
     optimizer = train["optimizer"]
     if isinstance(optimizer, Call):  # the default is an optimizer already
         optimizer = build(optimizer)
-    trainable = sum(prod(spec.shape) for spec in graph.weights if spec.trainable) * octets
+    trainable = sum(prod(spec.shape) for spec in graph.trainable.values()) * SIZES[precision]
+    layouts: list[Layout] = []
+    shards = 1
+    if not graph.program.sizes:
+        shards = division(graph, m=m, sizes={}, training=True).shards
+        shard_columns = [part.stop - part.start for part in columns(m, shards)]
+        layouts = [Layout(graph, mode="train", columns=n, sizes={}, dtype=precision) for n in shard_columns]
     found: dict[str, Any] = {
-        "weights": sum(prod(spec.shape) for spec in graph.weights) * octets,
-        "gradients": trainable,
-        "optimizer": trainable * (len(optimizer.used_slots()) + optimizer.scratch),
-        **_tensor_memory(graph, train["batch"], octets),
+        "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[precision],
+        "gradients": trainable * max(1, len(layouts)),
+        "optimizer": trainable * len(optimizer.used_slots()),
+        "batch_rows": sum(layout.fed_bytes for layout in layouts) if layouts else None,
+        "plan": sum(layout.memory.peak for layout in layouts) if layouts else None,
+        "tables": sum(layout.own_bytes for layout in layouts) if layouts else None,
     }
-    total = None if None in found.values() else sum(found.values())
-    return {"batch": train["batch"], "precision": train["precision"], **found, "total": total}
-
-
-def _tensor_memory(graph: Graph, m: int, octets: int) -> dict[str, int | None]:
-    """Bytes of every tensor, of the gradients that flow back, and of what layers and losses work in."""
-    program = graph.program
-    if program.sizes:
-        return dict.fromkeys(("activations", "backward", "buffers"))
-    whole = {name: _whole(type_, m) for name, type_ in program.types.items()}
-    tensors = [name for name in whole if name not in graph.parameters]
-    wanted = [graph.layers[node.name].buffers(*(whole[name] for name in node.inputs)) for node in program.nodes]
-    wanted += [loss.buffers(*(whole[name] for name in item.inputs)) for item, loss in graph.losses]
-    per_kind = {"float": octets, "flag": octets, "class": _INDEX, "token": _INDEX, "int": _INDEX, "bool": 1}
-    return {
-        "activations": sum(prod(whole[name]) * per_kind[program.types[name].kind] for name in tensors),
-        "backward": sum(prod(whole[name]) * octets for name in graph.nodes if name in graph.learned),
-        "buffers": sum(prod(b.shape) * per_kind[b.kind] for buffers in wanted for b in buffers.values()),
-    }
-
-
-def _whole(type_: TensorType, m: int) -> tuple[int, ...]:
-    """The shape of an array for m samples; a bare parameter has none."""
-    from dsl.types import known
-
-    shape = known(type_.shape)
-    assert shape is not None, "without symbolic sizes every shape is known"
-    return (*shape, m) if type_.per_sample else shape
+    total = sum(found.values()) if layouts else None
+    return {"batch": m, "precision": precision, "shards": shards, **found, "total": total}, layouts
 
 
 def _nodes_text(nodes: Sequence[Mapping[str, Any]], parameters: int) -> str:
@@ -160,5 +167,42 @@ def _memory_text(graph: Graph, memory: Mapping[str, Any]) -> str:
     if memory["total"] is None:
         unknown = " and ".join(graph.program.sizes)
         return f"{heading}: {size(memory['weights'])} for the weights; the rest depends on {unknown}"
+    shards = f", in {memory['shards']} shards" if memory["shards"] > 1 else ""
     rows = [(f"  {label}", size(memory[part])) for part, label in _PARTS.items()]
-    return "\n".join([f"{heading}, about", table([*rows, ("  together", size(memory["total"]))], right={1})])
+    return "\n".join([f"{heading}{shards}", table([*rows, ("  together", size(memory["total"]))], right={1})])
+
+
+def _plan(layout: Layout) -> list[dict[str, Any]]:
+    """What happens in each moment of a step, and the arrays that are born in it."""
+    born: dict[int, list[dict[str, Any]]] = {}
+    for slot in layout.memory.slots:
+        described = {
+            "name": slot.what,
+            "shape": list(slot.shape),
+            "bytes": slot.bytes,
+            "offset": slot.offset,
+            "until": min(slot.last, layout.end - 1),
+            "in_place_of": slot.shares.what if slot.shares is not None else None,
+        }
+        born.setdefault(slot.first, []).append(described)
+    return [
+        {"moment": time, "step": step.name, "direction": "back" if back else "forward", "arrays": born.get(time, [])}
+        for time, (step, back) in enumerate(layout.moments)
+    ]
+
+
+def _plan_text(layout: Layout, moments: Sequence[Mapping[str, Any]], shards: int) -> str:
+    rows = [("", "step", "array", "bytes", "at", "until")]
+    for moment in moments:
+        step = f"{'<' if moment['direction'] == 'back' else '>'} {moment['step']}"
+        for index, array in enumerate(moment["arrays"] or [None]):
+            first = (str(moment["moment"]), step) if index == 0 else ("", "")
+            if array is None:
+                rows.append((*first, "", "", "", ""))
+                continue
+            place = "in place" if array["in_place_of"] is not None else count(array["offset"])
+            rows.append((*first, array["name"], count(array["bytes"]), place, str(array["until"])))
+    columns = counted(layout.columns, "sample")
+    whose = f"each of the {shards} shards, of {columns}" if shards > 1 else f"the batch of {columns}"
+    heading = f"the plan of {whose}: {count(layout.memory.peak)} bytes at its peak"
+    return f"{heading}\n{table(rows, right={0, 3, 4, 5})}"

@@ -30,9 +30,10 @@ class Totals:
         self.losses += plan.losses() * np.where(self._means, plan.m, 1)
         self.samples += plan.m
         for item, metric in self.network.graph.metrics:
-            prediction, target = (plan.arrays[name] for name in item.inputs)
-            sums = plan.backend.to_host(metric.measure(plan.backend, prediction, target))
-            self.sums[item.name] = self.sums[item.name] + sums if item.name in self.sums else np.array(sums)
+            for shard in plan.shards:
+                prediction, target = (shard.arrays[name] for name in item.inputs)
+                sums = plan.backend.to_host(metric.measure(plan.backend, prediction, target))
+                self.sums[item.name] = self.sums[item.name] + sums if item.name in self.sums else np.array(sums)
 
     def report(self) -> dict[str, float]:
         """``{"loss": …}`` and every metric under its name; NaN throughout when no sample was added."""

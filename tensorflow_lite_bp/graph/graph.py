@@ -39,6 +39,7 @@ class Graph:
         layers: node name -> layer.
         losses, metrics: pairs of the program's item and the object that computes it.
         weights: every weight once, bare parameters first, then in the order of the nodes.
+        trainable: those that a gradient changes, by name.
     """
 
     def __init__(self, program: Program) -> None:
@@ -54,7 +55,7 @@ class Graph:
         ]
         self._roles: dict[str, dict[str, str]] = {}
         self.weights: tuple[WeightSpec, ...] = tuple(self._find_weights().values())
-        self._trainable_names = {spec.name for spec in self.weights if spec.trainable}
+        self.trainable: dict[str, WeightSpec] = {spec.name: spec for spec in self.weights if spec.trainable}
         self.learned: set[str] = self._depending_on_weights()
         self._refuse_learned_targets()
 
@@ -116,7 +117,7 @@ class Graph:
         """The tensors and parameters through which a gradient must flow."""
         learned = set(self.parameters)
         for node in self.program.nodes:
-            own = self._trainable_names.intersection(self._roles[node.name].values())
+            own = self.trainable.keys() & self._roles[node.name].values()
             if own or learned.intersection(node.inputs):
                 learned.add(node.name)
         return learned

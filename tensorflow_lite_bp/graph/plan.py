@@ -2,36 +2,47 @@
 
 The mode says what is computed: ``infer`` the outputs; ``evaluate`` the losses and what the metrics look at, as in
 inference; ``train`` the same as in training, and the gradient of every weight.
+
+A batch is cut into shards of columns. Each has memory and recorded calls of its own and is computed by a thread of its
+own; `layout` says what lies where, `recorder` keeps the calls, `blocks` cuts them for the cache.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from dsl.program import Node
-from dsl.types import TensorType
 from tensorflow_lite_bp.backend import Backend, Draw
+from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.graph import Graph
-from tensorflow_lite_bp.graph.recorder import Recorder
+from tensorflow_lite_bp.graph.layout import Gradient, Layout, Step, buffer_dtype, columns
+from tensorflow_lite_bp.graph.memory import Slot
+from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, replayed
+from tensorflow_lite_bp.graph.team import team
+from tensorflow_lite_bp.graph.threads import ALONE, Division
 from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Buffer, Layer
-from tensorflow_lite_bp.losses.base import Loss
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of the recorded calls: what it computes, and the arrays that it leaves behind."""
+    """A stretch of a shard's calls: a step forward or back, and the arrays that it leaves behind."""
 
-    what: str
+    step: Step
+    back: bool
     start: int
     stop: int
     results: Mapping[str, Any]
+
+    @property
+    def what(self) -> str:
+        return f"`{self.step.name}`" if self.back else f"`{self.step.name}` ({self.step.place})"
 
 
 class Plan:
@@ -40,6 +51,7 @@ class Plan:
     Args:
         tensors: which tensors to compute besides the losses' (names of nodes).
         gradient_of: for ``train``, inputs whose gradient is wanted too.
+        division: into how many shards, and how many threads each matrix product gets.
     """
 
     def __init__(
@@ -51,191 +63,224 @@ class Plan:
         mode: str,
         m: int,
         sizes: Mapping[str, int],
-        dtype: np.dtype[Any],
+        dtype: str,
         seed: int,
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
+        division: Division = ALONE,
     ) -> None:
-        self.graph, self.weights, self.backend = graph, weights, backend
-        self.m, self.sizes, self.dtype, self.seed = m, sizes, dtype, seed
-        self.draws: list[Draw] = []
-        self.parts: list[Part] = []
-        self.arrays: dict[str, Any] = {}
-        self.gradients: dict[str, Any] = {}
-        self._recorder = Recorder(backend)
-        self._written: set[str] = set()  # gradients of weights that a use has already written
-        self._learned = graph.learned | set(gradient_of)
-
-        program = graph.program
-        with_losses = mode != "infer"
-        predictions = [name for item in program.losses for name in item.inputs] if with_losses else []
-        nodes = graph.ancestors([*tensors, *predictions])
-        for variable in (*program.inputs, *(program.targets if with_losses else ())):
-            self.arrays[variable.name] = self._empty_tensor(variable.name)
-        spaces = {node.name: self._record_forward(node, training=mode == "train") for node in nodes}
-        self.loss_values = backend.zeros(len(program.losses), dtype=dtype)
-        loss_spaces = [self._record_loss(index) for index in range(len(program.losses))] if with_losses else []
-        if mode == "train":
-            for node in nodes:  # what depends on an input whose gradient is wanted passes gradients on too
-                if self._learned.intersection(node.inputs):
-                    self._learned.add(node.name)
-            for (item, loss), space in zip(graph.losses, loss_spaces, strict=True):
-                if item.inputs[0] in self._learned:
-                    self._record_backward(item.name, loss, {"Y": item.inputs[0]}, {}, space)
-            for node in reversed(nodes):
-                self._record_node_backward(node, spaces[node.name])
-        self.calls: list[Callable[[], Any]] = self._recorder.calls
+        self.graph, self.weights, self.backend, self.m, self.division = graph, weights, backend, m, division
+        shards = columns(m, division.shards)
+        self._meetings = Meetings(backend, len(shards))
+        self.shards: list[Shard] = []
+        for number, part in enumerate(shards):
+            layout = Layout(
+                graph,
+                mode=mode,
+                columns=part.stop - part.start,
+                sizes=sizes,
+                dtype=dtype,
+                tensors=tensors,
+                gradient_of=gradient_of,
+            )
+            recorder = Recorder(backend, shard=number, meetings=self._meetings)
+            self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
+        self._team = team(len(shards))
+        self._works = [partial(self._compute, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
         """Copy rows-first host arrays into the plan, the sample axis turned to the end."""
-        for name, value in rows.items():
-            if name in self.arrays:
-                self.backend.copy_from_host(np.moveaxis(value, 0, -1), out=self.arrays[name])
+        copy = self.backend.copy_from_host
+        for shard in self.shards:
+            for name, turned in shard.fed.items():
+                if name in rows:
+                    copy(rows[name][shard.columns], out=turned)
 
     def run(self, step: int = 0) -> None:
         """Compute everything for what was fed; ``step`` addresses the random numbers."""
-        for draw in self.draws:
-            draw.step = step
+        for shard in self.shards:
+            for draw in shard.draws:
+                draw.step = step
+        self._together(self._works)
+
+    def advance(self) -> None:
+        """Let the layers change their own state (running statistics) by the step that was run."""
         with self.backend.computing():
-            for call in self.calls:
+            for call in self.shards[0].advancing:
                 call()
 
     def losses(self) -> np.ndarray:
         """The value of each loss of the program (this waits for the backend)."""
-        return self.backend.to_host(self.loss_values)
+        values = [self.backend.to_host(shard.losses) for shard in self.shards]
+        return values[0] if len(values) == 1 else np.sum(values, axis=0)
+
+    def gather(self) -> None:
+        """Add up the shards' gradients of the weights."""
+        total = self.weights.gradients.flat
+        for number in range(1, len(self.shards)):
+            self.backend.add(total, self.weights.shard_gradients(number).flat, out=total)
 
     def fetch(self, tensor: str) -> np.ndarray:
         """A tensor's values as a rows-first host array of its own."""
-        return np.array(np.moveaxis(self.backend.to_host(self.arrays[tensor]), -1, 0), order="C")
+        return self._rows([shard.arrays[tensor] for shard in self.shards])
+
+    def fetch_gradient(self, tensor: str) -> np.ndarray | None:
+        """The gradient of an input as a rows-first host array; None when nothing depends on it."""
+        if tensor not in self.shards[0].gradients:
+            return None
+        return self._rows([shard.gradients[tensor] for shard in self.shards])
 
     def first_not_finite(self) -> str | None:
         """Run part by part; what the first array that is not finite is (None when all are)."""
-        for name, array in (*self.weights.arrays.items(), *self._fed()):
+        fed = [(name, shard.arrays[name]) for shard in self.shards for name in shard.fed]
+        for name, array in (*self.weights.arrays.items(), *fed):
             if not self._finite(array):
                 return f"`{name}`"
-        with self.backend.computing():
-            for part in self.parts:
-                for call in self.calls[part.start : part.stop]:
-                    call()
+        for parts, works in self.by_parts():
+            self._together(works)
+            for part in parts:
                 for what, array in part.results.items():
                     if not self._finite(array):
                         return f"{what} {part.what}"
         return None
 
-    def _fed(self) -> list[tuple[str, Any]]:
-        program = self.graph.program
-        return [(v.name, self.arrays[v.name]) for v in (*program.inputs, *program.targets) if v.name in self.arrays]
+    def by_parts(self) -> Iterable[tuple[tuple[Part, ...], Sequence[Callable[[], None]]]]:
+        """The same calls part by part: for each, what it is in every shard, and what to compute together."""
+        for parts in zip(*(shard.parts for shard in self.shards), strict=True):
+            programs = [shard.calls_of(part) for shard, part in zip(self.shards, parts, strict=True)]
+            yield parts, [partial(self._compute, program) for program in programs]
+
+    def _together(self, works: Sequence[Callable[[], None]]) -> None:
+        with self.backend.threads(self.division.blas):
+            self._team.run(works)
+
+    def _compute(self, program: list[Callable[[], Any]]) -> None:
+        """One thread's calls. Whoever waits for it must not wait for ever when it fails."""
+        try:
+            with self.backend.computing():
+                for call in program:
+                    call()
+        except BaseException:
+            self._meetings.barrier.abort()
+            raise
+
+    def _rows(self, arrays: list[Any]) -> np.ndarray:
+        """Shards as one array, the sample axis first."""
+        host = [self.backend.to_host(array) for array in arrays]
+        turned = [array.transpose(array.ndim - 1, *range(array.ndim - 1)) for array in host]
+        return turned[0].copy() if len(turned) == 1 else np.concatenate(turned)
 
     def _finite(self, array: Any) -> bool:
         return bool(np.isfinite(self.backend.to_host(array)).all())
 
-    # Forward
 
-    def _record_forward(self, node: Node, *, training: bool) -> Workspace:
-        layer = self.graph.layers[node.name]
-        inputs = dict(zip(layer.ports, (self._array(name) for name in node.inputs), strict=True))
-        shapes = tuple(array.shape for array in inputs.values())
-        draw = Draw(self.seed, "layer", zlib.crc32(node.name.encode()))
+class Shard:
+    """The columns of one thread.
+
+    Attributes:
+        columns: which rows of the batch they are.
+        arrays: results of nodes, inputs and targets by name, the sample axis last.
+        fed: inputs and targets with the sample axis first: views of the same memory.
+        gradients: of tensors, by name.
+        losses: this shard's part of each loss.
+        parts: the recorded calls, step by step.
+        program: the calls of all of it, in blocks for the cache.
+        advancing: the calls that change the layers' own state.
+    """
+
+    def __init__(self, layout: Layout, part: slice, weights: Weights, recorder: Recorder, *, m: int, seed: int) -> None:
+        backend = recorder.backend
+        self.layout, self.columns, self.weights, self.backend, self.m = layout, part, weights, backend, m
+        self.draws: list[Draw] = []
+        self.parts: list[Part] = []
+        self.memory = backend.memory(layout.memory.peak)
+        self.arrays: dict[str, Any] = {
+            name: backend.zeros(shape, dtype=layout.dtype_of(name)) for name, shape in layout.fed.items()
+        }
+        self.fed = {
+            name: array.transpose(array.ndim - 1, *range(array.ndim - 1)) for name, array in self.arrays.items()
+        }
+        self.arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
+        self.gradients = {name: self._view(slot) for name, slot in layout.gradients.items()}
+        self.losses = backend.zeros(len(layout.graph.losses), dtype=layout.dtype)
+        self._weight_gradients = weights.shard_gradients(recorder.shard).views if layout.training else {}
+        self._recorder, self._seed = recorder, seed
+        self._spaces: dict[Step, Workspace] = {}
+        for step, back in layout.moments:
+            start = len(recorder.calls)
+            results = self._record_backward(step) if back else self._record_forward(step)
+            self.parts.append(Part(step, back, start, len(recorder.calls), results))
+        self.program = replayed(backend, in_blocks(recorder.calls, backend))
+        self.advancing = replayed(backend, self._record_advance()) if layout.training and recorder.shard == 0 else []
+
+    def calls_of(self, part: Part) -> list[Callable[[], Any]]:
+        """What a part computes, by itself."""
+        return replayed(self.backend, in_blocks(self._recorder.calls[part.start : part.stop], self.backend))
+
+    def _record_forward(self, step: Step) -> dict[str, Any]:
+        inputs = {port: self._array(tensor) for port, tensor in step.inputs.items()}
+        own = {role: self._own(buffer) for role, buffer in step.own.items()}
+        buffers = {role: self._view(slot) for role, slot in step.buffers.items()}
+        space = self._spaces[step] = Workspace(m=self.m, **inputs, **own, **buffers)
+        if step.loss is not None:
+            return self._record_loss(step, space)
+        layer = step.derivation
+        assert isinstance(layer, Layer)
+        draw = Draw(self._seed, "layer", zlib.crc32(step.name.encode()), shard=self._recorder.shard)
         self.draws.append(draw)
-        result = self.arrays[node.name] = self._empty_tensor(node.name)
-        roles = {letter: self.weights.arrays[name] for letter, name in self.graph.roles(node.name).items()}
-        space = Workspace(m=self.m, draw=draw, Y=result, **inputs, **roles, **self._buffers(layer.buffers(*shapes)))
-        vars(space).update({f"d{port}": None for port in layer.ports})
-        start = len(self._recorder.calls)
-        (layer.forward if training else layer.infer)(self._recorder, space)
-        self._part(start, f"`{node.name}` ({node.span})", {"the result of": result})
-        return space
+        roles = {letter: self.weights.arrays[name] for letter, name in self.layout.graph.roles(step.name).items()}
+        vars(space).update(roles, Y=self.arrays[step.name], draw=draw)
+        (layer.forward if self.layout.training else layer.infer)(self._recorder, space)
+        return {"the result of": space.Y}
 
-    def _record_loss(self, index: int) -> Workspace:
-        item, loss = self.graph.losses[index]
-        prediction, target = (self._array(name) for name in item.inputs)
-        shapes = (prediction.shape[:-1], target.shape[:-1])
-        space = Workspace(
-            m=self.m,
-            scale=item.factor * loss.scale(*shapes, self.m),
-            Y=prediction,
-            T=target,
-            E=self.loss_values[index : index + 1].reshape(()),
-            **self._buffers(loss.buffers(prediction.shape, target.shape)),
-        )
-        start = len(self._recorder.calls)
+    def _record_loss(self, step: Step, space: Workspace) -> dict[str, Any]:
+        assert step.loss is not None
+        item, loss = self.layout.graph.losses[step.loss]
+        scale = item.factor * loss.scale(space.Y.shape[:-1], space.T.shape[:-1], self.m)
+        vars(space).update(E=self.losses[step.loss : step.loss + 1].reshape(()), scale=scale)
         loss.forward(self._recorder, space)
-        self._part(start, f"`{item.name}` ({item.span})", {"the value of the loss": self.loss_values})
-        return space
+        return {"the value of the loss": self.losses}
 
-    # Backward
-
-    def _record_node_backward(self, node: Node, space: Workspace) -> None:
-        """One node's part of backpropagation, if its result matters to a loss and a gradient is wanted through it."""
-        if node.name not in self.gradients or node.name not in self._learned:
-            return
-        vars(space)["dY"] = self.gradients[node.name]
-        layer = self.graph.layers[node.name]
-        inputs = dict(zip(layer.ports, node.inputs, strict=True))
-        self._record_backward(node.name, layer, inputs, self.graph.roles(node.name), space)
-
-    def _record_backward(
-        self, name: str, derivation: Layer | Loss, inputs: Mapping[str, str], roles: Mapping[str, str], space: Workspace
-    ) -> None:
+    def _record_backward(self, step: Step) -> dict[str, Any]:
         """Let a layer or a loss write its gradients; to what other uses have written already it is added."""
-        start = len(self._recorder.calls)
-        results: dict[str, Any] = {}
-        sums: list[tuple[Any, Any]] = []
-        for letter, total, seen in (*self._input_gradients(inputs), *self._weight_gradients(roles)):
-            part = self.backend.empty(total.shape, dtype=total.dtype) if seen else total
-            if seen:
-                sums.append((total, part))
-            vars(space)[f"d{letter}"] = part
-            results[f"the gradient d{letter} of"] = part
-        derivation.backward(self._recorder, space)
-        for total, part in sums:
-            self._recorder.add(total, part, out=total)
-        self._part(start, f"`{name}`", results)
+        space = self._spaces[step]
+        if step.loss is None:
+            vars(space).update({f"d{port}": None for port in step.inputs}, dY=self.gradients[step.name])
+        vars(space).update({role: self._view(slot) for role, slot in step.backward_buffers.items()})
+        results, sums = {}, []
+        for gradient in step.gradients:
+            whole = self._whole(gradient)
+            part = whole if gradient.part is None else self._view(gradient.part)
+            if part is not whole:
+                sums.append((whole, part))
+            vars(space)[f"d{gradient.letter}"] = part
+            results[f"the gradient d{gradient.letter} of"] = part
+        step.derivation.backward(self._recorder, space)
+        for whole, part in sums:
+            self._recorder.add(whole, part, out=whole)
+        return results
 
-    def _input_gradients(self, inputs: Mapping[str, str]) -> Iterator[tuple[str, Any, bool]]:
-        """For each port through which a gradient flows: its letter, where it goes, and whether something is there."""
-        for port, tensor in inputs.items():
-            if tensor in self.graph.parameters:
-                yield port, self.weights.gradients.views[tensor], self._used_before(tensor)
-            elif tensor in self._learned:
-                seen = tensor in self.gradients
-                if not seen:
-                    self.gradients[tensor] = self._empty_tensor(tensor)
-                yield port, self.gradients[tensor], seen
+    def _record_advance(self) -> list[Any]:
+        recorder = Recorder(self.backend)
+        for step, space in self._spaces.items():
+            if isinstance(step.derivation, Layer):
+                step.derivation.advance(recorder, space)
+        return recorder.calls
 
-    def _weight_gradients(self, roles: Mapping[str, str]) -> Iterator[tuple[str, Any, bool]]:
-        for letter, weight in roles.items():
-            if weight in self.weights.gradients.views:
-                yield letter, self.weights.gradients.views[weight], self._used_before(weight)
-
-    def _used_before(self, weight: str) -> bool:
-        """Whether an earlier use has written this weight's gradient; notes that one has now."""
-        seen = weight in self._written
-        self._written.add(weight)
-        return seen
-
-    # Memory
+    def _whole(self, gradient: Gradient) -> Any:
+        if gradient.weight is not None:
+            return self._weight_gradients[gradient.weight]
+        assert gradient.tensor is not None
+        return self.gradients[gradient.tensor]
 
     def _array(self, tensor: str) -> Any:
-        return self.weights.arrays[tensor] if tensor in self.graph.parameters else self.arrays[tensor]
+        return self.weights.arrays[tensor] if tensor in self.layout.graph.parameters else self.arrays[tensor]
 
-    def _empty_tensor(self, tensor: str) -> Any:
-        shape = (*self.graph.sample_shape(tensor, self.sizes), self.m)
-        return self.backend.zeros(shape, dtype=_dtype(self.graph.program.types[tensor], self.dtype))
+    def _view(self, slot: Slot) -> Any:
+        return self.layout.memory.view(slot, self.memory)
 
-    def _buffers(self, wanted: Mapping[str, Buffer]) -> dict[str, Any]:
-        return {role: self._buffer(buffer) for role, buffer in wanted.items()}
-
-    def _buffer(self, buffer: Buffer) -> Any:
-        dtype = {"float": self.dtype, "bool": np.dtype(bool), "int": np.dtype(np.int64)}[buffer.kind]
+    def _own(self, buffer: Buffer) -> Any:
+        dtype = buffer_dtype(buffer, self.layout.dtype)
         if buffer.constant is not None:
             return self.backend.from_host(np.asarray(buffer.constant(), dtype=dtype).reshape(buffer.shape))
-        return self.backend.empty(buffer.shape, dtype=dtype)
-
-    def _part(self, start: int, what: str, results: Mapping[str, Any]) -> None:
-        self.parts.append(Part(what, start, len(self._recorder.calls), results))
-
-
-def _dtype(type_: TensorType, floats: np.dtype[Any]) -> np.dtype[Any]:
-    """Indices are int64, everything else has the plan's precision."""
-    return np.dtype(np.int64) if type_.kind in ("class", "token") else floats
+        return self.backend.zeros(buffer.shape, dtype=dtype)

@@ -1,12 +1,17 @@
-"""How many threads the matrix products of a step get: a rule on the work, never a timing, so that runs repeat.
+"""How a step is divided over threads: a rule on its work, never a timing, so that runs repeat.
 
-Two threads that meet after each small product lose more by waiting than they win. Below `SMALL` multiplications in a
-step one thread computes; from there on the BLAS library uses what the machine has.
+- *Little work* (below `SMALL` multiplications in a step): one thread. Two that meet after each small product lose more
+  by waiting than they win.
+- *Heavy weights* (fewer than `COLUMNS` columns for each weight, on average): the shards of a batch would each read all
+  weights and write a gradient as large; the matrix library divides each product over its own threads instead.
+- *Everything else*: the batch is cut into a shard for each thread, and a product inside of it gets one thread.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 
 from tensorflow_lite_bp.graph.graph import Graph
@@ -14,15 +19,45 @@ from tensorflow_lite_bp.graph.graph import Graph
 SMALL = 1 << 24
 """Multiplications in a step (forward, and twice as many backward) from which more than one thread is used."""
 
+COLUMNS = 300
+"""Columns (samples, pixels, steps) that each weight must meet on average for the batch to be cut into shards."""
 
-def threads_for(graph: Graph, m: int, sizes: Mapping[str, int]) -> int | None:
-    """1 for a step of little work, None (what the machine has) for more.
+
+@dataclass(frozen=True)
+class Division:
+    """Into how many shards a batch is cut, and how many threads compute each of their matrix products."""
+
+    shards: int = 1
+    blas: int = 1
+
+    @property
+    def threads(self) -> int:
+        return self.shards * self.blas
+
+
+ALONE = Division()
+
+
+def division(graph: Graph, *, m: int, sizes: Mapping[str, int], training: bool, threads: int | None = None) -> Division:
+    """The rule.
 
     Args:
         m: the samples of a batch.
         sizes: the symbolic sizes, as the data binds them.
+        threads: to be used whatever the work is; by default what the machine has, for a step that is worth it.
     """
-    return 1 if 3 * m * multiplications(graph, sizes) < SMALL else None
+    once = multiplications(graph, sizes)
+    if threads is None:
+        threads = available() if m * once * (3 if training else 1) >= SMALL else 1
+    weights = sum(prod(spec.shape) for spec in graph.weights)
+    if m * once < COLUMNS * weights:
+        return Division(1, threads)
+    return Division(threads, 1)
+
+
+def available() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def multiplications(graph: Graph, sizes: Mapping[str, int]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
+from tensorflow_lite_bp.graph.update import Gathering, Update
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
 if TYPE_CHECKING:
@@ -35,11 +36,16 @@ class Trainer:
         self.steps = 0
         self.updates = 0
         self.totals: Totals | None = None
-        weights = network.arrays.trainable.flat
-        zeros = network.backend.zeros_like
-        self._slots = {name: zeros(weights) for name in self.optimizer.used_slots()}
-        self._scratch = [zeros(weights) for _ in range(self.optimizer.scratch)]
-        self._sum = zeros(weights) if self.accumulate > 1 else None
+        backend, arrays = network.backend, network.arrays
+        zeros = backend.zeros_like
+        self._slots = {name: zeros(arrays.trainable.flat) for name in self.optimizer.used_slots()}
+        self._sum = zeros(arrays.trainable.flat) if self.accumulate > 1 else None
+        self._gradient = self._sum if self._sum is not None else arrays.gradients.flat
+        threads = network.most_threads
+        self._update = Update(
+            backend, self.optimizer, arrays.trainable.flat, self._gradient, self._slots, threads=threads
+        )
+        self._gatherings: dict[int, Gathering] = {}
         self._batches = 0  # whose gradients lie in the sum
         self._samples = 0  # in these batches
         self._mean = _averages(network) if self._sum is not None else False
@@ -59,18 +65,19 @@ class Trainer:
         plan.feed(accepted)
         plan.run(self.steps)
         loss = float(plan.losses().sum())
-        gradient = self.network.arrays.gradients.flat
-        if not (isfinite(loss) and self._finite(gradient)):
+        square = self._gathering(len(plan.shards)).run()
+        if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
             raise NumericalFailure(self._not_finite(plan, loss))
+        plan.advance()
         self.steps += 1
         if self.totals is not None:
             self.totals.add(plan)
-        if self._sum is not None:
-            self._collect(gradient, plan.m)
+        if self._sum is None:
+            self._change(rate, square)
+        else:
+            self._collect(plan.m)
             if self._batches == self.accumulate:
                 self.flush(rate=rate)
-        else:
-            self._update(gradient, rate)
         return loss
 
     def flush(self, *, rate: float | None = None) -> None:
@@ -80,7 +87,7 @@ class Trainer:
         xp = self.network.backend
         if self._mean:
             xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
-        self._update(self._sum, rate)
+        self._change(rate, float(xp.dot(self._sum, self._sum)))
         self._sum.fill(0)
         self._batches = self._samples = 0
 
@@ -113,39 +120,39 @@ class Trainer:
             copy(state["accumulated"], out=self._sum)
         self.steps, self.updates, self._batches, self._samples = (int(value) for value in state["counters"])
 
-    def _collect(self, gradient: Any, m: int) -> None:
+    def _gathering(self, shards: int) -> Gathering:
+        """What adds up the gradients of so many shards."""
+        found = self._gatherings.get(shards)
+        if found is None:
+            weights, threads = self.network.arrays, self.network.most_threads
+            gradients = [weights.shard_gradients(shard).flat for shard in range(shards)]
+            found = self._gatherings[shards] = Gathering(self.network.backend, gradients, threads=threads)
+        return found
+
+    def _collect(self, m: int) -> None:
         """Add this batch's gradient so that unequal batches count as one large one: means weighed by their samples."""
-        xp = self.network.backend
+        xp, gradient = self.network.backend, self.network.arrays.gradients.flat
         if self._mean:
             xp.multiply(gradient, float(m), out=gradient)
         xp.add(self._sum, gradient, out=self._sum)
         self._batches += 1
         self._samples += m
 
-    def _update(self, gradient: Any, rate: float | None) -> None:
-        xp = self.network.backend
+    def _change(self, rate: float | None, square: float) -> None:
+        """Clip the gradient, the sum of whose squares is given, and let the optimizer change the weights."""
+        xp, gradient = self.network.backend, self._gradient
         self.updates += 1
-        with xp.computing():
-            if self.clip_value is not None:
-                xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
-            if self.clip_norm is not None:
-                norm = xp.sqrt(xp.dot(gradient, gradient))
-                xp.multiply(gradient, xp.minimum(1.0, self.clip_norm / (norm + 1e-12)), out=gradient)
-            self.optimizer.update(
-                xp,
-                self.network.arrays.trainable.flat,
-                gradient,
-                self._slots,
-                self._scratch,
-                rate=rate if rate is not None else self.optimizer.rate,
-                step=self.updates,
-            )
+        if self.clip_value is not None:
+            xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
+            square = float(xp.dot(gradient, gradient))
+        if self.clip_norm is not None and square > self.clip_norm**2:
+            xp.multiply(gradient, self.clip_norm / sqrt(square), out=gradient)
+        self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
 
-    def _finite(self, gradient: Any) -> bool:
+    def _finite_gradient(self) -> bool:
+        """Whether every entry is finite, when the sum of squares is too large a number."""
         xp = self.network.backend
-        with xp.computing():
-            square = float(xp.dot(gradient, gradient))  # one pass at the machine's speed; overflow is looked at again
-        return isfinite(square) or bool(xp.isfinite(gradient).all())
+        return bool(xp.isfinite(self.network.arrays.gradients.flat).all())
 
     def _not_finite(self, plan: Any, loss: float) -> str:
         where = plan.first_not_finite() or "the loss"

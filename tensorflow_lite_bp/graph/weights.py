@@ -14,18 +14,25 @@ from tensorflow_lite_bp.backend import Backend, Draw
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import WeightSpec
 
+_LINE = 16  # numbers from one possible start of a weight to the next: a cache line of float32
+
 
 class FlatArrays:
-    """One flat array of zeros and, by name, views of it in the shapes of the weights."""
+    """One flat array of zeros and, by name, views of it in the shapes of the weights.
+
+    Each weight starts on a cache line; what lies between stays zero, since its gradient is.
+    """
 
     def __init__(self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any]) -> None:
-        self.flat = backend.zeros(sum(prod(spec.shape) for spec in specs), dtype=dtype)
-        self.views: dict[str, Any] = {}
-        start = 0
+        starts = [0]
         for spec in specs:
-            stop = start + prod(spec.shape)
-            self.views[spec.name] = self.flat[start:stop].reshape(spec.shape)
-            start = stop
+            starts.append(-(-(starts[-1] + prod(spec.shape)) // _LINE) * _LINE)
+        self.flat = backend.memory(starts[-1] * dtype.itemsize).view(dtype)
+        self.flat.fill(0)
+        self.views: dict[str, Any] = {
+            spec.name: self.flat[start : start + prod(spec.shape)].reshape(spec.shape)
+            for spec, start in zip(specs, starts, strict=False)
+        }
 
 
 class Weights(MutableMapping[str, np.ndarray]):
@@ -38,13 +45,20 @@ class Weights(MutableMapping[str, np.ndarray]):
     def __init__(self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any]) -> None:
         self.backend = backend
         self.specs = {spec.name: spec for spec in specs}
-        trainable = [spec for spec in specs if spec.trainable]
-        self.trainable = FlatArrays(backend, trainable, dtype)
-        self.gradients = FlatArrays(backend, trainable, dtype)
+        self._trainable, self._dtype = [spec for spec in specs if spec.trainable], dtype
+        self.trainable = FlatArrays(backend, self._trainable, dtype)
+        self.gradients = FlatArrays(backend, self._trainable, dtype)
+        self._shard_gradients = [self.gradients]
         self.state = FlatArrays(backend, [spec for spec in specs if not spec.trainable], dtype)
         self.arrays: dict[str, Any] = {
             name: self.trainable.views.get(name, self.state.views.get(name)) for name in self.specs
         }
+
+    def shard_gradients(self, shard: int) -> FlatArrays:
+        """Where a shard of the batch writes its part of the gradients; the first one's are ``gradients``."""
+        while len(self._shard_gradients) <= shard:
+            self._shard_gradients.append(FlatArrays(self.backend, self._trainable, self._dtype))
+        return self._shard_gradients[shard]
 
     def initialize(self, seed: int) -> None:
         """First values, each weight from its own generator: a change elsewhere in the network does not move them."""

@@ -14,6 +14,9 @@ The rules of `forward` and `backward`:
   view (`matrix`, ``reshape``, ``.T``, indexing, ``xp.broadcast_to``). Never an operator on arrays (``X > 0``,
   ``Y += b``) and never an array method that computes: the plan records the calls of one run, without computing, and
   replays them;
+- a batch may be cut into shards of columns, one for each thread: ``ws.m`` counts the samples of the whole batch, and
+  ``xp.sum_shards(part, out=whole)`` adds up what each shard has of a sum over them. The threads wait for each other
+  there, so pack what can be packed. Weights' gradients need no such sum: the plan adds them up;
 - nothing depends on the values in an array (no ``if``, no ``float(...)``), only on shapes and settings;
 - write to ``ws.Y`` (forward), to ``ws.dX`` and the weights' gradients (backward), to the buffers you asked for, and to
   nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 class Weight:
     """An array that a layer owns: its name in files, its shape, and how it starts.
 
-    ``trainable`` is False for state that forward updates itself (running statistics).
+    ``trainable`` is False for state that `Layer.advance` changes (running statistics).
     """
 
     name: str
@@ -54,13 +57,15 @@ class Buffer:
     """Memory that a layer asks for by role: ``saved`` lives from forward to backward, otherwise it is scratch.
 
     ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int`` (int64). ``constant`` makes the values of a table
-    that the layer only reads (indices, the weights of classes): the plan puts them there once.
+    that the layer only reads (indices, the weights of classes): the plan puts them there once. ``zeroed`` memory starts
+    as zeros and is nobody else's, so that a border of zeros around what the layer writes stays.
     """
 
     shape: tuple[int, ...]
     kind: str = "float"
     saved: bool = False
     constant: Callable[[], np.ndarray] | None = field(default=None, compare=False)
+    zeroed: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,12 @@ class Layer(Declared, category="layer"):
     def infer(self, xp: Any, ws: Any) -> None:
         """Forward in inference mode, where that differs (dropout, running statistics)."""
         self.forward(xp, ws)
+
+    def advance(self, xp: Any, ws: Any) -> None:
+        """Change the layer's own state (running statistics), after a training step whose numbers are all finite.
+
+        Nothing else may change it: to differentiate has no side effect, and a step that failed leaves all as it was.
+        """
 
     def backward(self, xp: Any, ws: Any) -> None:
         """Write the ports' gradients (``ws.dX``) and the weights' (``ws.dW``) from ``ws.dY``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tensorflow_lite_bp.declare import setting
-from tensorflow_lite_bp.optimizers.base import Optimizer, descend
+from tensorflow_lite_bp.optimizers.base import Factors, Optimizer, State, descend
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,8 @@ class Adagrad(Optimizer, name="adagrad"):
 
     epsilon: float = setting(1e-10, above=0, help="ε, keeps the division finite")
 
-    def update(
-        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
-    ) -> None:
+    def update(self, xp: Any, W: Any, dW: Any, state: State, scratch: list[Any], *, by: Factors) -> None:
         S, work = state["square"], scratch[0]
         xp.multiply(dW, dW, out=work)
         xp.add(S, work, out=S)
-        descend(xp, W, dW, S, work, rate=rate, epsilon=self.epsilon)
+        descend(xp, W, dW, S, work, rate=by["rate"], epsilon=self.epsilon)

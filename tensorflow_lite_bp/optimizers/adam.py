@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any, ClassVar
 
 from tensorflow_lite_bp.declare import setting
-from tensorflow_lite_bp.optimizers.base import Optimizer, descend
+from tensorflow_lite_bp.optimizers.base import Factors, Optimizer, State, descend
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,16 @@ class Adam(Optimizer, name="adam"):
     beta2: float = setting(0.999, minimum=0, below=1, help="β₂, how much of the running mean of squares is kept")
     epsilon: float = setting(1e-8, above=0, help="ε, keeps the division finite")
 
-    def update(
-        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
-    ) -> None:
+    def factors(self, *, rate: float, step: int) -> dict[str, float]:
+        mean = (1 - self.beta1) / (1 - self.beta1**step)  # M̂ = mean · M as stored
+        root = sqrt((1 - self.beta2) / (1 - self.beta2**step))  # √V̂ = root · √V as stored
+        return {"rate": rate * mean / root, "epsilon": self.epsilon / root}
+
+    def update(self, xp: Any, W: Any, dW: Any, state: State, scratch: list[Any], *, by: Factors) -> None:
         M, V = state["mean"], state["square"]
         xp.multiply(M, self.beta1, out=M)
         xp.add(M, dW, out=M)
         xp.multiply(V, self.beta2, out=V)
         xp.multiply(dW, dW, out=dW)
         xp.add(V, dW, out=V)
-        mean = (1 - self.beta1) / (1 - self.beta1**step)  # M̂ = mean · M as stored
-        root = sqrt((1 - self.beta2) / (1 - self.beta2**step))  # √V̂ = root · √V as stored
-        descend(xp, W, M, V, dW, rate=rate * mean / root, epsilon=self.epsilon / root)
+        descend(xp, W, M, V, dW, rate=by["rate"], epsilon=by["epsilon"])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.optimizers.adam import Adam
+from tensorflow_lite_bp.optimizers.base import Factors, State
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class AdamW(Adam, name="adamw"):
 
     weight_decay: float = setting(0.01, minimum=0, help="λ, pulls every weight to zero")
 
-    def update(
-        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
-    ) -> None:
-        xp.multiply(W, 1 - rate * self.weight_decay, out=W)
-        super().update(xp, W, dW, state, scratch, rate=rate, step=step)
+    def factors(self, *, rate: float, step: int) -> dict[str, float]:
+        return {**super().factors(rate=rate, step=step), "kept": 1 - rate * self.weight_decay}
+
+    def update(self, xp: Any, W: Any, dW: Any, state: State, scratch: list[Any], *, by: Factors) -> None:
+        xp.multiply(W, by["kept"], out=W)
+        super().update(xp, W, dW, state, scratch, by=by)

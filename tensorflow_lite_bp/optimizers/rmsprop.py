@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any, ClassVar
 
 from tensorflow_lite_bp.declare import setting
-from tensorflow_lite_bp.optimizers.base import Optimizer, descend
+from tensorflow_lite_bp.optimizers.base import Factors, Optimizer, State, descend
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class RMSprop(Optimizer, name="rmsprop"):
     decay: float = setting(0.9, minimum=0, below=1, help="ρ, how much of the running mean is kept")
     epsilon: float = setting(1e-8, above=0, help="ε, keeps the division finite")
 
-    def update(
-        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
-    ) -> None:
+    def factors(self, *, rate: float, step: int) -> dict[str, float]:
+        scale = sqrt(1 - self.decay)
+        return {"rate": rate / scale, "epsilon": self.epsilon / scale}
+
+    def update(self, xp: Any, W: Any, dW: Any, state: State, scratch: list[Any], *, by: Factors) -> None:
         S, work = state["square"], scratch[0]
         xp.multiply(S, self.decay, out=S)
         xp.multiply(dW, dW, out=work)
         xp.add(S, work, out=S)
-        scale = sqrt(1 - self.decay)
-        descend(xp, W, dW, S, work, rate=rate / scale, epsilon=self.epsilon / scale)
+        descend(xp, W, dW, S, work, rate=by["rate"], epsilon=by["epsilon"])

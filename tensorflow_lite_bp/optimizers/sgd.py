@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.errors import InputError
-from tensorflow_lite_bp.optimizers.base import Optimizer
+from tensorflow_lite_bp.optimizers.base import Factors, Optimizer, State
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class SGD(Optimizer, name="sgd"):
     def used_slots(self) -> tuple[str, ...]:
         return self.slots if self.momentum else ()
 
-    def update(
-        self, xp: Any, W: Any, dW: Any, state: dict[str, Any], scratch: list[Any], *, rate: float, step: int
-    ) -> None:
+    def update(self, xp: Any, W: Any, dW: Any, state: State, scratch: list[Any], *, by: Factors) -> None:
         if self.weight_decay:
             xp.multiply(W, self.weight_decay, out=scratch[0])
             xp.add(dW, scratch[0], out=dW)
@@ -53,5 +51,5 @@ class SGD(Optimizer, name="sgd"):
         if self.nesterov:
             xp.multiply(V, self.momentum, out=scratch[0])
             direction = xp.add(dW, scratch[0], out=dW)
-        xp.multiply(direction, rate, out=dW)
+        xp.multiply(direction, by["rate"], out=dW)
         xp.subtract(W, dW, out=W)

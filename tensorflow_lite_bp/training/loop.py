@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
-from tensorflow_lite_bp.graph.threads import threads_for
 from tensorflow_lite_bp.training.class_weights import class_weights
 from tensorflow_lite_bp.training.curves import write_curves
 from tensorflow_lite_bp.training.evaluate import confusion_matrices, evaluate_split, not_finite
@@ -58,7 +57,7 @@ def fit(
         data: loaded as the data section says when left out.
         run: the folder to write to; without one nothing is written.
         resume: go on with what the run folder holds (from the start, when it holds no state yet).
-        threads: for matrix products; None leaves it to the run that is resumed, or to the rule of `graph.threads`.
+        threads: that compute a step; None leaves it to the run that is resumed, or to the rule of `graph.threads`.
         save_every: seconds from one save to the next.
 
     Raises:
@@ -74,13 +73,14 @@ def fit(
     try:
         if data is None:
             data = load_data(network.program, folder=_folder(network), seed=network.seed)
+        if threads is None and run is not None and resume:
+            threads = run.info.threads
+        if threads is not None:
+            network.use_threads(threads)
         training = Training(network, data, run, reporter)
         if run is not None:
-            training.keep(run, resume=resume, threads=threads, save_every=save_every)
-            threads = run.info.threads
-        if threads is None:
-            threads = threads_for(network.graph, training.batch_size, data.sizes)
-        with Interruption() as interruption, network.backend.threads(threads):
+            training.keep(run, resume=resume, save_every=save_every)
+        with Interruption() as interruption:
             return training.run_to_end(interruption)
     finally:
         reporter.close()
@@ -111,15 +111,14 @@ class Training:
         self.keeper: Keeper | None = None
         self._started = time.perf_counter()
 
-    def keep(self, run: Run, *, resume: bool, threads: int | None, save_every: float) -> None:
+    def keep(self, run: Run, *, resume: bool, save_every: float) -> None:
         """Write to a run folder from now on, and go on from what it holds when ``resume`` says so."""
         header = Header.of(self.network, data=self.data.digest)
         self.keeper = Keeper(run, self.state, header, save_every=save_every)
         if resume:
-            threads = threads if threads is not None else run.info.threads
             for note in self.keeper.resume():
                 self.reporter.note(note)
-        run.begin(header.source, self._info(threads), self.state.history.to_csv())
+        run.begin(header.source, self._info(), self.state.history.to_csv())
 
     def run_to_end(self, interruption: Interruption) -> Result:
         """Train, evaluate with the best weights, and write it all down."""
@@ -238,7 +237,7 @@ class Training:
 
     # What is told
 
-    def _info(self, threads: int | None) -> RunInfo:
+    def _info(self) -> RunInfo:
         network = self.network
         return RunInfo(
             name=network.program.name,
@@ -248,7 +247,7 @@ class Training:
             seed=network.seed,
             precision=network.precision,
             backend=network.backend.name,
-            threads=threads,
+            threads=network.threads,
             settings=plain(network.program.train),
             data={"digest": self.data.digest, "rows": self._rows()},
         )

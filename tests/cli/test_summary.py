@@ -71,16 +71,48 @@ def test_a_symbolic_size_leaves_memory_open(project: Path, tflbp) -> None:
 
 
 @pytest.mark.parametrize("text", [SHARED, SHARED + 'train { precision = "float64" }\n'])
-def test_memory_is_what_a_step_takes(text: str, project: Path, tflbp) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_is_what_a_step_takes(text: str, threads: int, project: Path, tflbp, monkeypatch) -> None:
+    monkeypatch.setattr("tensorflow_lite_bp.graph.threads.available", lambda: threads)
+    monkeypatch.setattr("tensorflow_lite_bp.graph.threads.SMALL", 0)
     Path("pair.net").write_text(text)
-    batch = "train.batch=20000"
+    batch = "train.batch=50000"
     told = tflbp("summary", "pair.net", "--set", batch, "--json").json["memory"]
-    rows = {name: np.zeros((20000, 3)) for name in ("left", "right")} | {"same": np.zeros(20000)}
+    assert told["shards"] == threads
+    rows = {name: np.zeros((50000, 3)) for name in ("left", "right")} | {"same": np.zeros(50000)}
+    Network.from_text(text).trainer().step({name: values[:2] for name, values in rows.items()})  # imports and caches
     tracemalloc.start()
-    Network.from_file("pair.net", overrides=[batch]).trainer().step(rows)
-    _, measured = tracemalloc.get_traced_memory()
+    trainer = Network.from_file("pair.net", overrides=[batch]).trainer()
+    trainer.step(rows)
+    held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert 0.5 * told["total"] < measured < 1.25 * told["total"]
+    assert told["total"] == pytest.approx(held, rel=0.1)
+
+
+def test_plan_shows_each_moment_and_its_arrays(project: Path, tflbp) -> None:
+    Path("pair.net").write_text(SHARED)
+    found = tflbp("summary", "pair.net", "--plan", "--set", "train.batch=100", "--json").json
+    moments = found["plan"]
+    arrays = [(moment["moment"], array) for moment in moments for array in moment["arrays"]]
+    assert found["memory"]["plan"] == max(array["offset"] + -(-array["bytes"] // 64) * 64 for _, array in arrays)
+    for first, one in arrays:  # what lives at the same time lies apart
+        for born, other in arrays:
+            together = one is not other and first <= other["until"] and born <= one["until"]
+            joined = one["in_place_of"] or other["in_place_of"]
+            if together and not joined:
+                ends = one["offset"] + one["bytes"], other["offset"] + other["bytes"]
+                assert ends[0] <= other["offset"] or ends[1] <= one["offset"], (one, other)
+    text = tflbp("summary", "pair.net", "--plan", "--set", "train.batch=100").stdout
+    assert f"the plan of the batch of 100 samples: {found['memory']['plan']:,} bytes at its peak" in text
+    assert any(line.startswith(f"{len(moments) - 1}  < d.encoder.dense") for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_plan_of_a_symbolic_size_is_refused(project: Path, tflbp) -> None:
+    Path("t.net").write_text("network a\ninput x: float[3, T]\ny = x -> dense(2)\noutput y\n")
+    ran = tflbp("summary", "t.net", "--plan")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == "error: the plan depends on T, which only the data binds\n"
 
 
 def test_no_array_library_is_needed(project: Path) -> None:

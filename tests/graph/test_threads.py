@@ -1,11 +1,12 @@
-"""The rule that gives a step its threads counts the multiplications of the matrix products."""
+"""The rule that divides a step over threads counts the multiplications of the matrix products."""
 
 from __future__ import annotations
 
 import pytest
 
 from tensorflow_lite_bp import Network
-from tensorflow_lite_bp.graph.threads import SMALL, multiplications, threads_for
+from tensorflow_lite_bp.graph import threads
+from tensorflow_lite_bp.graph.threads import COLUMNS, SMALL, Division, division, multiplications
 
 TEXT = """
 network counted
@@ -17,15 +18,38 @@ b = a -> twice
 c = a -> twice
 output y = b + c
 """
+GRAPH = Network.from_text(TEXT).graph
+ONCE = 4 * (7 * 5 + 2 * 3 * 7)
+WEIGHTS = 7 * 5 + 3 * 7 + 3
+
+
+@pytest.fixture(autouse=True)
+def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "available", lambda: 4)
 
 
 def test_each_matrix_counts_once_for_each_column() -> None:
-    graph = Network.from_text(TEXT).graph
-    assert multiplications(graph, {"T": 4}) == 4 * (7 * 5 + 2 * 3 * 7)
+    assert multiplications(GRAPH, {"T": 4}) == ONCE
 
 
-@pytest.mark.parametrize(("more", "threads"), [(0, 1), (1, None)])
-def test_one_thread_for_little_work(more: int, threads: int | None) -> None:
-    graph = Network.from_text(TEXT).graph
-    m = SMALL // (3 * multiplications(graph, {"T": 4})) + more
-    assert threads_for(graph, m, {"T": 4}) == threads
+@pytest.mark.parametrize(("more", "expected"), [(0, Division(1, 1)), (1, Division(4, 1))])
+def test_one_thread_for_little_work(more: int, expected: Division) -> None:
+    m = SMALL // (3 * ONCE) + more
+    assert division(GRAPH, m=m, sizes={"T": 4}, training=True) == expected
+
+
+def test_a_step_forward_alone_is_a_third_of_the_work() -> None:
+    m = SMALL // (3 * ONCE) + 1
+    assert division(GRAPH, m=m, sizes={"T": 4}, training=False) == Division(1, 1)
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, Division(1, 3)), (1, Division(3, 1))])
+def test_few_columns_for_heavy_weights_are_left_to_the_matrix_library(more: int, expected: Division) -> None:
+    m = (COLUMNS * WEIGHTS - 1) // ONCE + more
+    assert division(GRAPH, m=m, sizes={"T": 4}, training=True, threads=3) == expected
+
+
+def test_threads_that_are_given_are_used_whatever_the_work_is() -> None:
+    assert division(GRAPH, m=100, sizes={"T": 4}, training=True, threads=2).threads == 2
+    assert division(GRAPH, m=1, sizes={"T": 4}, training=True, threads=2).threads == 2
+    assert division(GRAPH, m=SMALL, sizes={"T": 4}, training=True, threads=1) == Division(1, 1)

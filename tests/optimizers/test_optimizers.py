@@ -100,8 +100,7 @@ class Run:
                     dW[block],
                     {name: slot[block] for name, slot in self.state.items()},
                     [array[block] for array in self.scratch],
-                    rate=RATES[step],
-                    step=step + 1,
+                    by=self.optimizer.factors(rate=RATES[step], step=step + 1),
                 )
         return self.W
 
@@ -160,7 +159,7 @@ class TestEach:
         W, dW, *others = arrays
         state = dict(zip(optimizer.used_slots(), others, strict=False))
         scratch = others[len(state) :]
-        optimizer.update(Watched(), W, dW, state, scratch, rate=0.1, step=1)
+        optimizer.update(Watched(), W, dW, state, scratch, by=optimizer.factors(rate=0.1, step=1))
         assert all(out for _, out in seen), seen
 
 
@@ -176,7 +175,7 @@ def test_passes():
 
         state = {name: np.zeros(2) for name in optimizer.used_slots()}
         scratch = [np.zeros(2) for _ in range(optimizer.scratch)]
-        optimizer.update(Counted(), np.ones(2), np.ones(2), state, scratch, rate=0.1, step=1)
+        optimizer.update(Counted(), np.ones(2), np.ones(2), state, scratch, by=optimizer.factors(rate=0.1, step=1))
         counts.setdefault(cls.name, len(calls))
     assert counts == {"sgd": 2, "rmsprop": 8, "adagrad": 7, "adam": 10, "adamw": 11}
 

@@ -1,0 +1,272 @@
+"""What a plan computes, in which order, and which array lives from when to when: all of it before anything is computed.
+
+A training step goes forward through the nodes, through the losses, and back. These moments are counted, and each array
+is needed from one to another: a node's result until the last node that reads it, forward or backward (`Layer.reads`
+says who does), a gradient until the node that passes it on, a layer's buffer for that moment alone unless it is saved.
+A function that may be computed in place takes over its input's memory when nobody needs the input any more, and passes
+its gradient on in the same memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from dsl.types import TensorType
+from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.memory import SIZES, Memory, Slot
+from tensorflow_lite_bp.layers.base import Buffer, Layer
+from tensorflow_lite_bp.losses.base import Loss
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Where one gradient of a step goes: to a tensor's or to a weight's, under the letter of the port or weight.
+
+    ``part`` is where this step writes when earlier ones have contributed: it is then added to what is there.
+    """
+
+    letter: str
+    tensor: str | None
+    weight: str | None
+    part: Slot | None
+
+
+@dataclass(eq=False)
+class Step:
+    """A node or a loss: when it goes forward and (perhaps) back, and what it works in."""
+
+    name: str
+    place: str  # file:line
+    derivation: Layer | Loss
+    inputs: Mapping[str, str]  # port -> tensor
+    loss: int | None = None  # which one of the program's
+    forward: int = -1
+    backward: int | None = None
+    buffers: dict[str, Slot] = field(default_factory=dict)
+    backward_buffers: dict[str, Slot] = field(default_factory=dict)
+    own: dict[str, Buffer] = field(default_factory=dict)
+    """Buffers that share memory with nobody: tables, and what starts as zeros."""
+    gradients: list[Gradient] = field(default_factory=list)
+
+
+class Layout:
+    """The steps and slots for one shard.
+
+    Args:
+        columns: samples of the shard.
+        tensors: results that must still be there at the end.
+        gradient_of: inputs whose gradient is wanted too.
+
+    Attributes:
+        moments: the steps in time, each with whether it goes back.
+        fed: inputs and targets -> shape.
+        tensors: node -> slot of its result.
+        gradients: tensor -> slot of its gradient.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        mode: str,
+        columns: int,
+        sizes: Mapping[str, int],
+        dtype: str,
+        tensors: Iterable[str] = (),
+        gradient_of: Iterable[str] = (),
+    ) -> None:
+        self.graph, self.columns, self.sizes, self.dtype = graph, columns, sizes, dtype
+        self.training = mode == "train"
+        program = graph.program
+        losses = graph.losses if mode != "infer" else []
+        kept, wanted = set(tensors), [name for item, _ in losses for name in item.inputs]
+        nodes = graph.ancestors([*kept, *wanted])
+        self._gradient_of = set(gradient_of)
+        self._learned = graph.learned | self._gradient_of
+        for node in nodes:  # what depends on an input whose gradient is wanted passes gradients on too
+            if self._learned.intersection(node.inputs):
+                self._learned.add(node.name)
+
+        variables = (*program.inputs, *(program.targets if mode != "infer" else ()))
+        self.fed = {variable.name: self.shape(variable.name) for variable in variables}
+        layers = [(node, graph.layers[node.name]) for node in nodes]
+        self.steps = [Step(n.name, str(n.span), layer, _ports(layer, n.inputs)) for n, layer in layers]
+        self.loss_steps = [
+            Step(item.name, str(item.span), loss, _ports(loss, item.inputs), index)
+            for index, (item, loss) in enumerate(losses)
+        ]
+        self._by_name = {step.name: step for step in self.steps}
+        self.moments = list(self._in_time())
+        for time, (step, back) in enumerate(self.moments):
+            if back:
+                step.backward = time
+            else:
+                step.forward = time
+
+        self.memory = Memory()
+        self.tensors: dict[str, Slot] = {}
+        self.gradients: dict[str, Slot] = {}
+        self._last = self._last_uses(kept)
+        self._written: set[str] = set()  # weights whose gradient an earlier moment has written
+        for step, back in self.moments:
+            if back:
+                self._lay_backward(step)
+            else:
+                self._lay_forward(step)
+        self.memory.place()
+
+    @property
+    def fed_bytes(self) -> int:
+        """Bytes of inputs and targets."""
+        return sum(prod(shape) * SIZES[self.dtype_of(name)] for name, shape in self.fed.items())
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of what steps share with nobody."""
+        own = [buffer for step in (*self.steps, *self.loss_steps) for buffer in step.own.values()]
+        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in own)
+
+    @property
+    def end(self) -> int:
+        """The moment after the last."""
+        return len(self.moments)
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """The shape of a tensor's array; a bare parameter has no samples."""
+        sample = self.graph.sample_shape(tensor, self.sizes)
+        return sample if tensor in self.graph.parameters else (*sample, self.columns)
+
+    def dtype_of(self, tensor: str) -> str:
+        return dtype_of(self.graph.program.types[tensor], self.dtype)
+
+    # When what happens
+
+    def _in_time(self) -> Iterator[tuple[Step, bool]]:
+        yield from ((step, False) for step in self.steps)
+        reached: set[str] = set()
+        for step in self.loss_steps:
+            yield step, False
+            if self.training and step.inputs["Y"] in self._learned:
+                reached.add(step.inputs["Y"])
+                yield step, True
+        for step in reversed(self.steps):  # those that matter to a loss and through which a gradient is wanted
+            if step.name in reached and step.name in self._learned:
+                reached.update(step.inputs.values())
+                yield step, True
+
+    def _last_uses(self, kept: set[str]) -> dict[str, int]:
+        """The last moment in which each tensor is looked at."""
+        last = dict.fromkeys(kept, self.end)
+
+        def note(tensor: str, time: int) -> None:
+            last[tensor] = max(last.get(tensor, -1), time)
+
+        for step in (*self.steps, *self.loss_steps):
+            reads = step.derivation.reads
+            for port, tensor in step.inputs.items():
+                note(tensor, step.forward)
+                if step.backward is not None and port in reads:
+                    note(tensor, step.backward)
+            if step.loss is None:
+                note(step.name, step.backward if step.backward is not None and "Y" in reads else step.forward)
+        return last
+
+    # Which memory
+
+    def _lay_forward(self, step: Step) -> None:
+        if step.loss is None:
+            assert isinstance(step.derivation, Layer)
+            result = self.tensors[step.name] = self._slot(step.name, step.name, step.forward, self._last[step.name])
+            source = self.tensors.get(next(iter(step.inputs.values())))
+            if step.derivation.in_place and source is not None and source.bytes == result.bytes:
+                result.take_over(source)
+        for role, buffer in self._wanted(step).items():
+            what = f"{step.name}: {role}"
+            if buffer.constant is not None or buffer.zeroed:
+                step.own[role] = buffer
+            elif buffer.saved and step.backward is not None:
+                step.buffers[role] = step.backward_buffers[role] = self._buffer(
+                    what, buffer, step.forward, step.backward
+                )
+            else:
+                step.buffers[role] = self._buffer(what, buffer, step.forward, step.forward)
+
+    def _lay_backward(self, step: Step) -> None:
+        assert step.backward is not None
+        for role, buffer in self._wanted(step).items():
+            if role not in step.own and role not in step.backward_buffers:
+                what = f"{step.name}: {role}, back"
+                step.backward_buffers[role] = self._buffer(what, buffer, step.backward, step.backward)
+        step.gradients += self._port_gradients(step, step.backward)
+        if step.loss is None:
+            step.gradients += self._weight_gradients(step, step.backward)
+
+    def _port_gradients(self, step: Step, time: int) -> Iterator[Gradient]:
+        """For each port through which a gradient flows. No gradient flows to a loss's target."""
+        for position, (port, tensor) in enumerate(step.inputs.items()):
+            if tensor in self.graph.parameters:
+                yield self._weight_gradient(step, time, port, tensor)
+            elif tensor in self._learned and (step.loss is None or port == "Y"):
+                part = None
+                if tensor in self.gradients:
+                    part = self._slot(f"{step.name}: d{port}", tensor, time, time)
+                else:
+                    made = self.gradients[tensor] = self._slot(f"d{tensor}", tensor, time, self._gradient_end(tensor))
+                    flowing = self.gradients.get(step.name)
+                    in_place = position == 0 and isinstance(step.derivation, Layer) and step.derivation.in_place
+                    if in_place and flowing is not None and flowing.bytes == made.bytes:
+                        made.take_over(flowing)
+                yield Gradient(port, tensor, None, part)
+
+    def _weight_gradients(self, step: Step, time: int) -> Iterator[Gradient]:
+        trainable = self.graph.trainable
+        for letter, weight in self.graph.roles(step.name).items():
+            if weight in trainable:
+                yield self._weight_gradient(step, time, letter, weight)
+
+    def _weight_gradient(self, step: Step, time: int, letter: str, weight: str) -> Gradient:
+        part = None
+        if weight in self._written:
+            shape = self.graph.trainable[weight].shape
+            part = self.memory.slot(f"{step.name}: d{letter}", shape, self.dtype, first=time, last=time)
+        self._written.add(weight)
+        return Gradient(letter, None, weight, part)
+
+    def _gradient_end(self, tensor: str) -> int:
+        """When a tensor's gradient has been passed on."""
+        if tensor in self._gradient_of:
+            return self.end
+        backward = self._by_name[tensor].backward
+        assert backward is not None
+        return backward
+
+    def _wanted(self, step: Step) -> Mapping[str, Buffer]:
+        return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
+
+    def _slot(self, what: str, tensor: str, first: int, last: int) -> Slot:
+        return self.memory.slot(what, self.shape(tensor), self.dtype_of(tensor), first=first, last=last)
+
+    def _buffer(self, what: str, buffer: Buffer, first: int, last: int) -> Slot:
+        return self.memory.slot(what, buffer.shape, buffer_dtype(buffer, self.dtype), first=first, last=last)
+
+
+def columns(m: int, shards: int) -> list[slice]:
+    """Which columns of a batch of m samples each shard has: as equal as can be, none without any."""
+    count = max(1, min(shards, m))
+    return [slice(m * shard // count, m * (shard + 1) // count) for shard in range(count)]
+
+
+def _ports(derivation: Layer | Loss, inputs: Iterable[str]) -> dict[str, str]:
+    return dict(zip(derivation.ports, inputs, strict=True))
+
+
+def dtype_of(type_: TensorType, floats: str) -> str:
+    """Indices are int64, everything else has the plan's precision."""
+    return "int64" if type_.kind in ("class", "token") else floats
+
+
+def buffer_dtype(buffer: Buffer, floats: str) -> str:
+    """The dtype of a buffer, where real numbers have the plan's precision."""
+    return {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]

@@ -1,0 +1,88 @@
+"""Threads that compute the shards of a batch side by side, and where they meet.
+
+NumPy releases Python's lock while it computes, so threads with arrays of their own run at the same time. Each thread
+has a fixed shard, every sum over shards is taken in their order, and so the same number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from queue import SimpleQueue
+from threading import Barrier, BrokenBarrierError, Lock, Thread
+from typing import Any
+
+Work = Callable[[], Any]
+
+
+class Team:
+    """The calling thread and ``size - 1`` others, which wait for work until the process ends."""
+
+    def __init__(self, size: int) -> None:
+        self._tasks: list[SimpleQueue[Work]] = [SimpleQueue() for _ in range(size - 1)]
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._busy = Lock()
+        for tasks in self._tasks:
+            Thread(target=self._serve, args=(tasks,), daemon=True).start()
+
+    def run(self, works: Sequence[Work]) -> None:
+        """Run each piece of work in a thread of its own and wait for all; what one raises is raised here."""
+        if len(works) == 1:
+            works[0]()
+            return
+        with self._busy:
+            for tasks, work in zip(self._tasks, works[1:], strict=False):
+                tasks.put(work)
+            errors = [_error(works[0]), *self._errors(len(works) - 1)]
+        raised = [error for error in errors if error is not None]
+        if raised:  # a thread that waited for one that failed has nothing to say
+            raise next((error for error in raised if not isinstance(error, BrokenBarrierError)), raised[0])
+
+    def _serve(self, tasks: SimpleQueue[Work]) -> None:
+        while True:
+            self._done.put(_error(tasks.get()))
+
+    def _errors(self, count: int) -> list[BaseException | None]:
+        """What the other threads raised. Ctrl-C waits until they are done too: they write to the same arrays."""
+        errors: list[BaseException | None] = []
+        interrupt = None
+        while len(errors) < count:
+            try:
+                errors.append(self._done.get())
+            except KeyboardInterrupt as error:
+                interrupt = error
+        return [interrupt, *errors]
+
+
+def _error(work: Work) -> BaseException | None:
+    try:
+        work()
+    except BaseException as error:
+        return error
+    return None
+
+
+@cache
+def team(size: int) -> Team:
+    """The team of that size: one in a process, as threads are only worth having once."""
+    return Team(size)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=team.cache_clear)  # a forked process has none of the threads
+
+
+class Meeting:
+    """Where the shards add up what each has of a sum over the batch."""
+
+    def __init__(self, xp: Any, barrier: Barrier, part: Any) -> None:
+        self._xp = xp
+        self._barrier = barrier
+        self._parts = xp.zeros((barrier.parties, *part.shape), dtype=part.dtype)
+
+    def join(self, shard: int, part: Any, out: Any) -> None:
+        """Wait for the parts of all shards, and write their sum, taken in the order of the shards."""
+        self._xp.copyto(self._parts[shard], part)
+        self._barrier.wait()
+        self._xp.add.reduce(self._parts, axis=0, out=out)
