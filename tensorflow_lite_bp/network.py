@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsl import Program, Source
-from dsl.program import Call, Variable
-from dsl.types import show
+from dsl.program import Call
 from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.declare import build
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.rows import RowCheck
 from tensorflow_lite_bp.graph.threads import ALONE, Division, available, division
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.graph.weights import Weights
@@ -67,6 +67,7 @@ class Network:
         self.arrays = Weights(self.backend, self.graph.weights, self.dtype)
         self.arrays.initialize(self.seed)
         self.preprocessing: Preprocessing | None = None
+        self._check = RowCheck(program)
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 
     # Making, saving and loading
@@ -148,26 +149,28 @@ class Network:
         Raises:
             InputError: for a missing or unknown input, another shape, or values that are no numbers.
         """
-        tensors = [item.tensor for item in self.program.outputs]
-        found = self.tensors(inputs, tensors)
+        tensors = tuple(item.tensor for item in self.program.outputs)
+        found = self._inferred(self.accepted(inputs, targets=False), tensors)
         return {item.name: found[item.tensor] for item in self.program.outputs}
 
     def tensors(self, inputs: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Tensors inside the network in inference mode, rows first: all nodes, or those named (nodes or bindings)."""
         asked = {name: self._tensor(name) for name in (names if names is not None else self.graph.nodes)}
-        wanted = list(dict.fromkeys(asked.values()))
-        rows = self.accepted(inputs, targets=False)
+        found = self._inferred(self.accepted(inputs, targets=False), tuple(dict.fromkeys(asked.values())))
+        return {name: found[tensor] for name, tensor in asked.items()}
+
+    def _inferred(self, rows: Mapping[str, np.ndarray], tensors: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """These tensors for all rows, computed in pieces that bound the memory."""
         m = len(next(iter(rows.values()))) if rows else 0
-        pieces: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-        for start in range(0, max(m, 1), _ROWS_AT_ONCE):
-            piece = {name: value[start : start + _ROWS_AT_ONCE] for name, value in rows.items()}
-            plan = self.plan("infer", piece, tensors=wanted)
-            plan.feed(piece)
+        if m <= _ROWS_AT_ONCE:
+            plan = self.plan("infer", rows, tensors=tensors)
+            plan.feed(rows)
             plan.run()
-            for name in wanted:
-                pieces[name].append(plan.fetch(name))
-        whole = {name: found[0] if len(found) == 1 else np.concatenate(found) for name, found in pieces.items()}
-        return {name: whole[tensor] for name, tensor in asked.items()}
+            return {name: plan.fetch(name) for name in tensors}
+        starts = range(0, m, _ROWS_AT_ONCE)
+        pieces = [{name: value[start : start + _ROWS_AT_ONCE] for name, value in rows.items()} for start in starts]
+        found = [self._inferred(piece, tensors) for piece in pieces]
+        return {name: np.concatenate([piece[name] for piece in found]) for name in tensors}
 
     def gradients(self, rows: Mapping[str, Any], *, of_inputs: bool = False) -> tuple[float, dict[str, np.ndarray]]:
         """The training loss of a batch and its gradient.
@@ -190,7 +193,7 @@ class Network:
         for name in floats:
             gradient = plan.fetch_gradient(name)
             found[name] = gradient if gradient is not None else np.zeros_like(accepted[name], dtype=self.dtype)
-        return float(plan.losses().sum()), found
+        return plan.loss(), found
 
     def evaluate(self, batches: Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """The loss and every metric over batches of rows, in inference mode.
@@ -233,7 +236,7 @@ class Network:
         self, mode: str, rows: Mapping[str, Any], *, tensors: Sequence[str] = (), gradient_of: Sequence[str] = ()
     ) -> Plan:
         """The plan for batches of this size: made at the first use, kept for the next ones."""
-        sizes = self._sizes(rows)
+        sizes = self._check.sizes(rows)
         m = len(next(iter(rows.values())))
         key = (mode, m, *sizes.values(), *tensors, "|", *gradient_of)
         plan = self._plans.get(key)
@@ -273,70 +276,14 @@ class Network:
         return division(self.graph, m=m, sizes=sizes, training=training, threads=self.threads)
 
     def accepted(self, rows: Mapping[str, Any], *, targets: bool = True) -> dict[str, np.ndarray]:
-        """The rows as arrays, checked: every declared name, the declared shapes, numbers, one number of samples."""
-        variables = {v.name: v for v in (*self.program.inputs, *(self.program.targets if targets else ()))}
-        unknown = [name for name in rows if name not in self._all_names()]
-        if unknown:
-            raise InputError(f"`{unknown[0]}` is no input of `{self.program.name}`: it takes {', '.join(variables)}")
-        missing = [name for name in variables if name not in rows]
-        if missing:
-            raise InputError(f"`{missing[0]}` is missing: `{self.program.name}` takes {', '.join(variables)}")
-        checked_rows = {name: _array(variable, rows[name]) for name, variable in variables.items()}
-        counts = {name: len(value) for name, value in checked_rows.items()}
-        if len(set(counts.values())) > 1:
-            raise InputError(f"the arrays have different numbers of rows: {counts}")
-        return checked_rows
-
-    def _all_names(self) -> set[str]:
-        return {variable.name for variable in (*self.program.inputs, *self.program.targets)}
+        """The rows as arrays, checked as `graph.rows` says."""
+        return self._check.accepted(rows, targets=targets)
 
     def _tensor(self, name: str) -> str:
         """The tensor that a node's or a binding's name stands for."""
         tensor = self.program.names.get(name, name)
-        if tensor not in self.graph.nodes and tensor not in self._all_names():
+        if tensor not in self.graph.nodes and tensor not in {
+            v.name for v in (*self.program.inputs, *self.program.targets)
+        }:
             raise InputError(f"no tensor is named `{name}`")
         return tensor
-
-    def _sizes(self, rows: Mapping[str, Any]) -> dict[str, int]:
-        """The symbolic sizes that these rows bind; a size must be the same everywhere."""
-        sizes: dict[str, int] = {}
-        for variable in (*self.program.inputs, *self.program.targets):
-            if variable.name not in rows:
-                continue
-            for declared, found in zip(variable.type.shape, np.shape(rows[variable.name])[1:], strict=False):
-                if isinstance(declared, str) and sizes.setdefault(declared, found) != found:
-                    raise InputError(
-                        f"`{variable.name}`: the size {declared} is {found} here and {sizes[declared]} elsewhere"
-                    )
-        return sizes
-
-
-def _array(variable: Variable, value: Any) -> np.ndarray:
-    """One variable's rows as an array of its shape, or an `InputError` that says what was expected."""
-    array = np.asarray(value)
-    declared = variable.type.shape
-    expected = f"(m, {', '.join(map(str, declared))})" if declared else "(m,)"
-    fits = array.ndim == len(declared) + 1 and all(
-        isinstance(size, str) or size == found for size, found in zip(declared, array.shape[1:], strict=True)
-    )
-    if not fits:
-        raise InputError(f"`{variable.name}` has the shape {show(array.shape)}, expected rows {expected}")
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"`{variable.name}` holds {array.dtype}, expected numbers")
-    if variable.type.kind in ("class", "token"):
-        return _indices(variable, array)
-    return array
-
-
-def _indices(variable: Variable, array: np.ndarray) -> np.ndarray:
-    count = variable.type.count
-    whole = array.astype(np.int64) if array.dtype.kind == "f" else array
-    if array.dtype.kind == "f" and not np.array_equal(whole, array):
-        raise InputError(f"`{variable.name}` holds indices, and some values are not whole numbers")
-    if array.size and count is not None and (whole.min() < 0 or whole.max() >= count):
-        row = int(np.argwhere((whole < 0) | (whole >= count))[0][0])
-        raise InputError(
-            f"`{variable.name}`: row {row} holds {whole[row] if whole.ndim == 1 else 'an index'} out of range: "
-            f"expected 0 to {count - 1}"
-        )
-    return whole

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tensorflow_lite_bp.backend.base import Backend, Draw
 from tensorflow_lite_bp.errors import InputError
 
 BACKENDS = ("numpy", "cupy")
 
 
+@cache
 def get_backend(name: str) -> Backend:
-    """The backend of that name.
+    """The backend of that name, the same one at every call.
 
     Raises:
         InputError: for a name that is none of `BACKENDS`.

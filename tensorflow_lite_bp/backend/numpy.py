@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -63,18 +63,7 @@ class NumpyBackend(Backend):
         return np.errstate(all="ignore")
 
     def threads(self, count: int | None) -> AbstractContextManager[Any]:
-        return nullcontext() if count is None else self._limited(count)
-
-    @contextmanager
-    def _limited(self, count: int) -> Iterator[None]:
-        before = [library.num_threads for library in self._blas]
-        for library in self._blas:
-            library.set_num_threads(count)
-        try:
-            yield
-        finally:
-            for library, threads in zip(self._blas, before, strict=True):
-                library.set_num_threads(threads)
+        return nullcontext() if count is None else _Limit(self._blas, count)
 
     @cached_property
     def _blas(self) -> list[Any]:
@@ -93,8 +82,7 @@ class NumpyBackend(Backend):
             array, indices, values = args
             return partial(array.put, indices, values)
         if function in _REDUCTIONS:
-            axis, keepdims = kwargs["axis"], kwargs.get("keepdims", False)
-            return partial(function, *args, axis, None, kwargs["out"], keepdims)
+            return self._bound_reduction(function, *args, **kwargs)
         if not isinstance(function, np.ufunc) or set(kwargs) != {"out"}:
             return partial(function, *args, **kwargs)
         out = kwargs["out"]
@@ -103,6 +91,26 @@ class NumpyBackend(Backend):
             return _bound_product(A, B, out)
         args = tuple(self._bound_number(function, arg, args, out) for arg in args)
         return partial(function, *args, out=out) if function in _WITHOUT_SCALARS else partial(function, *args, out)
+
+    def _bound_reduction(
+        self,
+        function: Callable[..., Any],
+        array: np.ndarray,
+        *,
+        axis: int | None,
+        out: np.ndarray,
+        keepdims: bool = False,
+    ) -> Callable[[], Any]:
+        """The sum of rows or columns of a matrix is a product with ones, which the matrix library is quicker at."""
+        matrix = array.ndim == 2 and array.flags.c_contiguous and array.dtype == out.dtype and out.flags.c_contiguous
+        if function == self.sum and matrix and array.dtype.kind == "f" and array.shape[axis or 0] <= _LARGEST_CONSTANT:
+            if axis == 1:
+                return partial(
+                    np.dot, array, self._constant(np.array(1.0, array.dtype), array.shape[1]), out.reshape(-1)
+                )
+            if axis == 0:
+                return partial(np.dot, self._constant(np.array(1.0, array.dtype), len(array)), array, out.reshape(-1))
+        return partial(function, array, axis, None, out, keepdims)
 
     def _bound_number(self, function: np.ufunc, arg: Any, args: tuple[Any, ...], out: np.ndarray) -> Any:
         """A Python number as an array of the dtype that it would be given at every call."""
@@ -120,6 +128,24 @@ class NumpyBackend(Backend):
         if key not in self._constants or self._constants[key].size < size:
             self._constants[key] = np.full(size, number)
         return self._constants[key][:size]
+
+
+class _Limit:
+    """So many threads for the matrix libraries inside, as many as before outside."""
+
+    def __init__(self, libraries: list[Any], count: int) -> None:
+        self._libraries, self._count = libraries, count
+
+    def __enter__(self) -> None:
+        self._before = [library.get_num_threads() for library in self._libraries]
+        for library, threads in zip(self._libraries, self._before, strict=True):
+            if threads != self._count:
+                library.set_num_threads(self._count)
+
+    def __exit__(self, *raised: object) -> None:
+        for library, threads in zip(self._libraries, self._before, strict=True):
+            if threads != self._count:
+                library.set_num_threads(threads)
 
 
 def _bound_product(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> Callable[[], Any]:

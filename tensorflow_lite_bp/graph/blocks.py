@@ -23,7 +23,7 @@ def in_blocks(calls: Sequence[Call], backend: Backend) -> list[Call]:
     cut: list[Call] = []
     chain = _Chain(backend)
     for call in calls:
-        operands = _row_wise(call)
+        operands = _row_wise(call, backend)
         if operands is None:
             cut += chain.blocks(backend.cache)
             chain = _Chain(backend)
@@ -45,9 +45,11 @@ class _Operand:
     written: bool = False
 
 
-def _row_wise(call: Call) -> list[_Operand] | None:
+def _row_wise(call: Call, backend: Backend) -> list[_Operand] | None:
     """The operands of a call that computes row i from row i; None for any other call."""
     out: Any = call.kwargs.get("out")
+    if call.function == backend.sum and call.kwargs.get("axis") == 1 and call.args[0].ndim == 2:
+        return [_Operand(call.args[0], True), _Operand(out, True, written=True)]
     if getattr(out, "ndim", 0) == 0 or set(call.kwargs) != {"out"} or not out.flags.c_contiguous:
         return None
     arrays = [arg for arg in call.args if hasattr(arg, "ndim")]
@@ -129,4 +131,4 @@ class _Chain:
 def _rows(call: Call, operands: list[_Operand], rows: slice) -> Call:
     cut = iter([operand.array[rows] if operand.by_rows else operand.array for operand in operands])
     args = tuple(next(cut) if hasattr(arg, "ndim") else arg for arg in call.args)
-    return Call(call.function, args, {"out": next(cut)})
+    return Call(call.function, args, {**call.kwargs, "out": next(cut)})

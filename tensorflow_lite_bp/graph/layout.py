@@ -62,6 +62,8 @@ class Layout:
     Attributes:
         moments: the steps in time, each with whether it goes back.
         fed: inputs and targets -> shape.
+        turned: those of them that only need to be seen as columns, so that their rows are copied as they are.
+        views: results that are the memory of one of them, in another shape.
         tensors: node -> slot of its result.
         gradients: tensor -> slot of its gradient.
     """
@@ -105,6 +107,8 @@ class Layout:
             else:
                 step.forward = time
 
+        self.views = self._views_of_fed()
+        self.turned = {name for name in self.fed if name not in kept and self._may_be_turned(name)}
         self.memory = Memory()
         self.tensors: dict[str, Slot] = {}
         self.gradients: dict[str, Slot] = {}
@@ -175,12 +179,33 @@ class Layout:
 
     # Which memory
 
+    def _views_of_fed(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for step in self.steps:
+            source = next(iter(step.inputs.values()))
+            if isinstance(step.derivation, Layer) and step.derivation.view and (source in self.fed or source in found):
+                found[step.name] = found.get(source, source)
+        return found
+
+    def _may_be_turned(self, fed: str) -> bool:
+        """Whether all that look at an input, perhaps through a view, take a matrix by its rows or its columns."""
+        names = {fed, *(view for view, source in self.views.items() if source == fed)}
+        return all(
+            step.name in self.views
+            or (isinstance(step.derivation, Layer) and port in step.derivation.turned and len(self.shape(tensor)) == 2)
+            for step in (*self.steps, *self.loss_steps)
+            for port, tensor in step.inputs.items()
+            if tensor in names
+        )
+
     def _lay_forward(self, step: Step) -> None:
-        if step.loss is None:
+        if step.loss is None and step.name not in self.views:
             assert isinstance(step.derivation, Layer)
             result = self.tensors[step.name] = self._slot(step.name, step.name, step.forward, self._last[step.name])
             source = self.tensors.get(next(iter(step.inputs.values())))
-            if step.derivation.in_place and source is not None and source.bytes == result.bytes:
+            if step.derivation.view and source is not None:
+                result.join(source)
+            elif step.derivation.in_place and source is not None and source.bytes == result.bytes:
                 result.take_over(source)
         for role, buffer in self._wanted(step).items():
             what = f"{step.name}: {role}"

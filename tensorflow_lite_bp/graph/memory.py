@@ -39,12 +39,16 @@ class Slot:
         """The slot that owns the memory."""
         return self if self.shares is None else self.shares.root
 
-    def take_over(self, other: Slot) -> None:
-        """Use the memory of another slot of the same size, if nobody needs it after this one's first moment."""
+    def join(self, other: Slot) -> None:
+        """Use the memory of another slot of the same size."""
         assert self.bytes == other.bytes
+        self.shares = other.root
+        other.root.last = max(other.root.last, self.last)
+
+    def take_over(self, other: Slot) -> None:
+        """Use the memory of another slot, if nobody needs it after this one's first moment."""
         if other.root.last <= self.first:
-            self.shares = other.root
-            other.root.last = max(other.root.last, self.last)
+            self.join(other)
 
 
 class Memory:

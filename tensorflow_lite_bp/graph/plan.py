@@ -114,6 +114,10 @@ class Plan:
         values = [self.backend.to_host(shard.losses) for shard in self.shards]
         return values[0] if len(values) == 1 else np.sum(values, axis=0)
 
+    def loss(self) -> float:
+        """The sum of the losses."""
+        return float(sum(self.losses().tolist()))
+
     def gather(self) -> None:
         """Add up the shards' gradients of the weights."""
         total = self.weights.gradients.flat
@@ -194,12 +198,10 @@ class Shard:
         self.draws: list[Draw] = []
         self.parts: list[Part] = []
         self.memory = backend.memory(layout.memory.peak)
-        self.arrays: dict[str, Any] = {
-            name: backend.zeros(shape, dtype=layout.dtype_of(name)) for name, shape in layout.fed.items()
-        }
-        self.fed = {
-            name: array.transpose(array.ndim - 1, *range(array.ndim - 1)) for name, array in self.arrays.items()
-        }
+        self.arrays: dict[str, Any] = {}
+        self.fed: dict[str, Any] = {}
+        for name, shape in layout.fed.items():
+            self._make_fed(name, shape, layout.dtype_of(name))
         self.arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
         self.gradients = {name: self._view(slot) for name, slot in layout.gradients.items()}
         self.losses = backend.zeros(len(layout.graph.losses), dtype=layout.dtype)
@@ -212,6 +214,21 @@ class Shard:
             self.parts.append(Part(step, back, start, len(recorder.calls), results))
         self.program = replayed(backend, in_blocks(recorder.calls, backend))
         self.advancing = replayed(backend, self._record_advance()) if layout.training and recorder.shard == 0 else []
+
+    def _make_fed(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        """An input's array and its rows, one a view of the other; what is a view of it in another shape too."""
+        *sample, m = shape
+        if name in self.layout.turned:
+            rows = self.fed[name] = self.backend.zeros((m, *sample), dtype=dtype)
+            self.arrays[name] = _columns_first(rows)
+        else:
+            array = self.arrays[name] = self.backend.zeros(shape, dtype=dtype)
+            self.fed[name] = array.transpose(len(sample), *range(len(sample)))
+        for view, source in self.layout.views.items():
+            if source == name and name in self.layout.turned:
+                self.arrays[view] = _columns_first(self.fed[name].reshape(m, *self.layout.shape(view)[:-1]))
+            elif source == name:
+                self.arrays[view] = self.arrays[name].reshape(self.layout.shape(view))
 
     def calls_of(self, part: Part) -> list[Callable[[], Any]]:
         """What a part computes, by itself."""
@@ -230,7 +247,8 @@ class Shard:
         self.draws.append(draw)
         roles = {letter: self.weights.arrays[name] for letter, name in self.layout.graph.roles(step.name).items()}
         vars(space).update(roles, Y=self.arrays[step.name], draw=draw)
-        (layer.forward if self.layout.training else layer.infer)(self._recorder, space)
+        if step.name not in self.layout.views:
+            (layer.forward if self.layout.training else layer.infer)(self._recorder, space)
         return {"the result of": space.Y}
 
     def _record_loss(self, step: Step, space: Workspace) -> dict[str, Any]:
@@ -284,3 +302,8 @@ class Shard:
         if buffer.constant is not None:
             return self.backend.from_host(np.asarray(buffer.constant(), dtype=dtype).reshape(buffer.shape))
         return self.backend.zeros(buffer.shape, dtype=dtype)
+
+
+def _columns_first(rows: Any) -> Any:
+    """Rows ``(m, *shape)`` as columns ``(*shape, m)``, the same memory."""
+    return rows.transpose(*range(1, rows.ndim), 0)

@@ -64,7 +64,7 @@ class Trainer:
         plan = self.network.plan("train", accepted, tensors=self.totals.tensors if self.totals is not None else ())
         plan.feed(accepted)
         plan.run(self.steps)
-        loss = float(plan.losses().sum())
+        loss = plan.loss()
         square = self._gathering(len(plan.shards)).run()
         if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
             raise NumericalFailure(self._not_finite(plan, loss))

@@ -94,6 +94,10 @@ class Layer(Declared, category="layer"):
     in_place: ClassVar[bool] = False
     """True when ``Y`` may be the same memory as the first input (where `reads` does not name that), and the first
     input's gradient the same as ``dY``."""
+    view: ClassVar[bool] = False
+    """True when ``Y`` has the values of the first input in their order: the plan lets both be the same memory."""
+    turned: ClassVar[frozenset[str]] = frozenset()
+    """Ports that take a matrix whose columns lie one behind the other: the rows of a batch as people give them."""
     formula: ClassVar[str] = ""
     """LaTeX of the forward equation, in the article's letters."""
     gradients: ClassVar[Mapping[str, str]] = {}
@@ -172,5 +176,7 @@ class Operator(Layer, category="operator"):
 
 def matrix(A: Any) -> Any:
     """An array as the articles' matrix, features × columns: ``(c, h, w, m)`` seen as ``(c, h·w·m)``, without a copy."""
+    if A.ndim == 2:
+        return A
     assert A.flags.c_contiguous, "a reshaped copy would not be the planned array"
     return A.reshape(A.shape[0], -1)

@@ -55,6 +55,7 @@ class Dense(Layer, name="dense"):
     """
 
     reads = frozenset({"X"})
+    turned = frozenset({"X"})
     formula = r"Y = W X + b"
     gradients = {
         "dX": r"W^\top\,dY",
@@ -118,6 +119,7 @@ class Matmul(Operator, name="matmul"):
 
     ports = ("W", "X")
     reads = frozenset({"W", "X"})
+    turned = frozenset({"X"})
     formula = r"Y = W X"
     gradients = {"dW": r"dY\,X^\top", "dX": r"W^\top\,dY"}
     examples = (

@@ -13,6 +13,7 @@ class Flatten(Layer, name="flatten"):
     """All values of a sample in one vector, in row-major order: ``[c, h, w]`` becomes ``[c·h·w]``."""
 
     in_place = True
+    view = True
     formula = r"Y = \operatorname{vec}(X)"
     gradients = {"dX": r"\operatorname{vec}^{-1}(dY)"}
     examples = (Example(shapes=((2, 3, 2),)), Example(shapes=((3, 2),)), Example(shapes=((3,),)), Example(shapes=((),)))

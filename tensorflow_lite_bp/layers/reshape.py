@@ -22,6 +22,7 @@ class Reshape(Layer, name="reshape"):
     """
 
     in_place = True
+    view = True
     formula = r"Y = \operatorname{reshape}(X)"
     gradients = {"dX": r"\operatorname{reshape}^{-1}(dY)"}
     examples = (

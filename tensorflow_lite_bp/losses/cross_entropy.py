@@ -58,11 +58,12 @@ class _OfClasses(Loss):
         wanted = {
             "column": Buffer((columns,), "int", constant=lambda: _counted(columns)),
             "place": Buffer((columns,), "int", saved=True),
-            "scales": Buffer((columns,), saved=True),
             "right": Buffer((columns,)),
             "terms": Buffer((columns,)),
         }
         if self.class_weights:
+            wanted["scales"] = Buffer((columns,), saved=True)
+            wanted["row"] = Buffer((columns,))
             wanted["weights"] = Buffer((Y[0],), constant=lambda: _array(self.class_weights))
         return wanted
 
@@ -74,8 +75,18 @@ class _OfClasses(Loss):
         if self.class_weights:
             xp.take(ws.weights, classes, out=ws.scales)
             xp.multiply(ws.scales, ws.scale, out=ws.scales)
-        else:
-            xp.copyto(ws.scales, ws.scale)
+
+    def _counts(self, xp: Any, ws: Any, times: float = 1.0) -> Any:
+        """So many times what each column's term counts: an array where classes have weights, else one number."""
+        return xp.multiply(ws.scales, times, out=ws.row) if self.class_weights else times * ws.scale
+
+    def _total(self, xp: Any, ws: Any) -> None:
+        """Write to ``E`` the sum of the terms, each as much as it counts."""
+        if self.class_weights:
+            xp.multiply(ws.terms, ws.scales, out=ws.terms)
+        xp.sum(ws.terms, axis=None, out=ws.E)
+        if not self.class_weights:
+            xp.multiply(ws.E, ws.scale, out=ws.E)
 
     def _written_weights(self) -> tuple[str, ...]:
         return tuple(f"{weight:g}" for weight in self.class_weights)
@@ -141,21 +152,17 @@ class CrossEntropy(_OfClasses, name="cross_entropy"):
         xp.sum(P, axis=0, out=ws.total)
         xp.log(ws.total, out=ws.terms)
         xp.subtract(ws.terms, ws.right, out=ws.terms)
-        xp.multiply(ws.terms, ws.scales, out=ws.terms)
-        xp.sum(ws.terms, axis=None, out=ws.E)
+        self._total(xp, ws)
 
     def backward(self, xp: Any, ws: Any) -> None:
         P, dY = matrix(ws.P), matrix(ws.dY)
-        xp.divide(ws.scales, ws.total, out=ws.row)
+        xp.divide(self._counts(xp, ws), ws.total, out=ws.row)
         xp.multiply(P, ws.row, out=dY)
-        flat, share = dY.reshape(-1), ws.scales
         if self.label_smoothing:
-            xp.multiply(ws.scales, self.label_smoothing / dY.shape[0], out=ws.row)
-            xp.subtract(dY, ws.row, out=dY)
-            xp.multiply(ws.scales, 1.0 - self.label_smoothing, out=ws.row)
-            share = ws.row
+            xp.subtract(dY, self._counts(xp, ws, self.label_smoothing / dY.shape[0]), out=dY)
+        flat = dY.reshape(-1)
         xp.take(flat, ws.place, out=ws.right)
-        xp.subtract(ws.right, share, out=ws.right)
+        xp.subtract(ws.right, self._counts(xp, ws, 1.0 - self.label_smoothing), out=ws.right)
         xp.put(flat, ws.place, ws.right)
 
 
@@ -186,12 +193,11 @@ class Nll(_OfClasses, name="nll"):
         xp.take(ws.Y.reshape(-1), ws.place, out=ws.right)
         xp.maximum(ws.right, _SMALLEST, out=ws.right)
         xp.log(ws.right, out=ws.terms)
-        xp.multiply(ws.terms, ws.scales, out=ws.terms)
-        xp.sum(ws.terms, axis=None, out=ws.E)
+        self._total(xp, ws)
         xp.negative(ws.E, out=ws.E)
 
     def backward(self, xp: Any, ws: Any) -> None:
-        xp.divide(ws.scales, ws.right, out=ws.terms)
+        xp.divide(self._counts(xp, ws), ws.right, out=ws.terms)
         xp.negative(ws.terms, out=ws.terms)
         xp.copyto(ws.dY, 0.0)
         xp.put(ws.dY.reshape(-1), ws.place, ws.terms)
