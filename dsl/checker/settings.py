@@ -240,7 +240,8 @@ _CONVERSIONS: dict[str, Callable[[Constant], Any]] = {
 
 def _allowed(subject: str, setting: Setting, value: Any, given: Known, frame: Frame) -> bool:
     """Whether the value is one of the choices and within the bounds; otherwise that is reported."""
-    if setting.choices and value not in setting.choices:
+    chosen = isinstance(value, str) or "string" not in setting.kind.split("|")  # else another kind of a union
+    if setting.choices and chosen and value not in setting.choices:
         choices = [written(choice) for choice in setting.choices]
         close = closest(written(value), choices)
         frame.say(unknown_choice(given.span, subject, listed(choices, "or"), written(given.value), close))
