@@ -21,7 +21,10 @@ The rules of `forward` and `backward`:
 - write to ``ws.Y`` (forward), to ``ws.dX`` and the weights' gradients (backward), to the buffers you asked for, and to
   nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
 - ``ws.dX`` is None when nobody needs it;
-- in ``backward`` read only what ``reads`` names, ``dY``, the weights and your saved buffers.
+- in ``backward`` read only what ``reads`` names, ``dY``, the weights and your saved buffers;
+- ``forward`` leaves the layer's own state (weights that are not trainable) alone: `Layer.advance` moves it on;
+- the batch may be cut by columns into shards, and an array has those of one: what needs the sum over the whole batch
+  asks ``xp.sum_shards(part, out=whole)`` for it.
 """
 
 from __future__ import annotations
@@ -144,6 +147,9 @@ class Layer(Declared, category="layer"):
     def backward(self, xp: Any, ws: Any) -> None:
         """Write the ports' gradients (``ws.dX``) and the weights' (``ws.dW``) from ``ws.dY``."""
         raise NotImplementedError
+
+    def advance(self, xp: Any, ws: Any) -> None:
+        """After a step of training whose loss and gradients are finite: move the layer's own state on."""
 
     def onnx(self, g: Any, at: Any) -> str:
         """Add nodes to the ONNX graph; returns the name of the result.

@@ -25,7 +25,7 @@ from tensorflow_lite_bp.initializers.zeros import Zeros
 from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
 from tensorflow_lite_bp.layers.window import Axis, Geometry, Padding
 
-CACHED = 1 << 17
+CACHED = 1 << 19
 """Values of U that are unrolled at a time: half of a core's second cache in float32, measured as the best."""
 
 UNPACKED = 1_000_000

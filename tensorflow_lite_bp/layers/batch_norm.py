@@ -1,0 +1,168 @@
+"""Normalise each channel over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from dsl.signature import ShapeMismatch
+from dsl.types import Shape, show
+from tensorflow_lite_bp.declare import setting
+from tensorflow_lite_bp.initializers.ones import Ones
+from tensorflow_lite_bp.initializers.zeros import Zeros
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer, name="batch_norm"):
+    """Each channel minus its mean, divided by its standard deviation, times a gain, plus a bias.
+
+    A channel is an entry of the first axis of ``[n]``, ``[d, t]`` or ``[c, h, w]``; while training its mean μ and
+    variance σ² are those of all its values in the whole batch. Prediction uses running statistics, which each step of
+    training moves a little: running ← (1 - momentum) · running + momentum · batch, where the batch's variance is the
+    unbiased one, Σ (x - μ)² / (N - 1). Of a single value (N = 1) nothing can be said: it is normalised to 0, and moves
+    the running variance towards 0.
+
+    The gain ``[c]`` starts at one, the bias ``[c]`` at zero, the running mean at 0 and the running variance at 1.
+
+    Source: S. Ioffe and C. Szegedy, Batch normalization, ICML 2015, algorithms 1 and 2; the momentum is PyTorch's.
+    """
+
+    reads = frozenset({"X"})
+    formula = r"Y = g \odot N + b, \quad N = (X - \mu) \oslash \sqrt{\sigma^2 + \varepsilon}"
+    gradients = {
+        "dg": r"\sum_{\text{columns}} dY \odot N",
+        "db": r"\sum_{\text{columns}} dY",
+        "dX": r"g \oslash \sqrt{\sigma^2 + \varepsilon} \odot "
+        r"\left(dY - \overline{dY} - N \odot \overline{dY \odot N}\right) \text{, means over the columns}",
+    }
+    examples = (
+        Example(shapes=((3,),)),
+        Example({"epsilon": 0.5}, ((2, 3),)),
+        Example({"momentum": 0.5}, ((2, 2, 2),)),
+    )
+
+    epsilon: float = setting(1e-5, above=0, help="ε, keeps the division finite")
+    momentum: float = setting(0.1, minimum=0, maximum=1, help="how far each step moves the running statistics")
+
+    def shape(self, *shapes: Shape) -> Shape:
+        (X,) = shapes
+        if not X or isinstance(X[0], str):
+            raise ShapeMismatch(
+                f"`{self.name}` needs a fixed number of channels on the first axis, and this is {show(X)}",
+                help="put an axis of fixed size first with `permute`" if X else "make a vector of it: `reshape([1])`",
+                input=0,
+            )
+        return X
+
+    def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
+        channels = shapes[0][:1]
+        return {
+            "g": Weight("gain", channels, Ones()),
+            "b": Weight("bias", channels, Zeros()),
+            "running_mean": Weight("running_mean", channels, Zeros(), trainable=False),
+            "running_variance": Weight("running_variance", channels, Ones(), trainable=False),
+        }
+
+    def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
+        c, columns = shapes[0][0], prod(shapes[0][1:])
+        return {
+            "mean": Buffer((c, 1), saved=True, zeroed=True),  # these two nobody overwrites before `advance`
+            "variance": Buffer((c, 1), zeroed=True),
+            "R": Buffer((c, 1), saved=True),
+            "parts": Buffer((2, c, 1)),
+            "sums": Buffer((2, c, 1)),
+            "scale": Buffer((c, 1)),
+            "shift": Buffer((c, 1)),
+            "centred": Buffer((c, columns)),
+            "one": Buffer((columns,), constant=lambda: _ones(columns)),
+        }
+
+    def forward(self, xp: Any, ws: Any) -> None:
+        X, count = matrix(ws.X), self._count(ws)
+        xp.matmul(X, ws.one, out=ws.parts[0, :, 0])
+        xp.sum_shards(ws.parts[0], out=ws.mean)
+        xp.multiply(ws.mean, 1 / count, out=ws.mean)
+        xp.subtract(X, ws.mean, out=ws.centred)  # a difference of large sums would lose the variance's digits
+        _dots(xp, ws.centred, ws.centred, out=ws.parts[0])
+        xp.sum_shards(ws.parts[0], out=ws.variance)
+        xp.multiply(ws.variance, 1 / count, out=ws.variance)
+        self._normalize(xp, ws, ws.mean, ws.variance)
+
+    def infer(self, xp: Any, ws: Any) -> None:
+        self._normalize(xp, ws, ws.running_mean[:, None], ws.running_variance[:, None])
+
+    def _normalize(self, xp: Any, ws: Any, mean: Any, variance: Any) -> None:
+        """Y = scale ⊙ X + shift, with R = 1 / √(σ² + ε), scale = g R and shift = b - μ g R."""
+        X, Y = matrix(ws.X), matrix(ws.Y)
+        xp.add(variance, self.epsilon, out=ws.R)
+        xp.sqrt(ws.R, out=ws.R)
+        xp.divide(1.0, ws.R, out=ws.R)
+        xp.multiply(ws.g[:, None], ws.R, out=ws.scale)
+        xp.multiply(mean, ws.scale, out=ws.shift)
+        xp.subtract(ws.b[:, None], ws.shift, out=ws.shift)
+        xp.multiply(X, ws.scale, out=Y)
+        xp.add(Y, ws.shift, out=Y)
+
+    def advance(self, xp: Any, ws: Any) -> None:
+        count, c = self._count(ws), ws.running_mean.shape[0]
+        unbiased = count / max(1, count - 1)
+        for running, batch, factor in (
+            (ws.running_mean, ws.mean, self.momentum),
+            (ws.running_variance, ws.variance, self.momentum * unbiased),
+        ):
+            xp.multiply(running, 1 - self.momentum, out=running)
+            xp.multiply(batch, factor, out=ws.shift)
+            xp.add(running, ws.shift.reshape(c), out=running)
+
+    def backward(self, xp: Any, ws: Any) -> None:
+        """With dg = R Σ dY ⊙ (X - μ): dX = g R (dY - p (X - μ) - db / N), where p = R dg / N."""
+        X, dY, count = matrix(ws.X), matrix(ws.dY), self._count(ws)
+        db, dg = ws.parts
+        xp.matmul(dY, ws.one, out=db[:, 0])
+        _dots(xp, dY, X, out=dg)
+        xp.multiply(ws.mean, db, out=ws.shift)
+        xp.subtract(dg, ws.shift, out=dg)
+        xp.multiply(dg, ws.R, out=dg)
+        xp.copyto(ws.db, db[:, 0])
+        xp.copyto(ws.dg, dg[:, 0])
+        if ws.dX is None:
+            return
+        xp.sum_shards(ws.parts, out=ws.sums)
+        db, p = ws.sums
+        dX = matrix(ws.dX)
+        xp.multiply(ws.sums, -1 / count, out=ws.sums)
+        xp.multiply(p, ws.R, out=p)  # -p
+        xp.multiply(p, ws.mean, out=ws.shift)
+        xp.subtract(db, ws.shift, out=ws.shift)  # p μ - db / N
+        xp.multiply(ws.g[:, None], ws.R, out=ws.scale)
+        xp.multiply(X, p, out=dX)
+        xp.add(dX, dY, out=dX)
+        xp.add(dX, ws.shift, out=dX)
+        xp.multiply(dX, ws.scale, out=dX)
+
+    def _count(self, ws: Any) -> int:
+        """Values of a channel in the whole batch."""
+        return int(ws.m * prod(ws.X.shape[1:-1]))
+
+    def onnx(self, g: Any, at: Any) -> str:
+        result: str = g.BatchNormalization(
+            at.X, at.g, at.b, at.running_mean, at.running_variance, epsilon=self.epsilon, momentum=1 - self.momentum
+        )
+        return result
+
+
+def _dots(xp: Any, A: Any, B: Any, *, out: Any) -> None:
+    """The scalar product of each row of A with that of B, ``(c, 1)``."""
+    xp.matmul(A[:, None], B[:, :, None], out=out[:, None])
+
+
+def _ones(count: int) -> np.ndarray:
+    import numpy as np
+
+    return np.ones(count)
