@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.graph.recorder import Call
 
+SMALL = 1 << 13
+"""Bytes below which a result is not cut: a call takes about as long as to write so many."""
+
 
 def in_blocks(calls: Sequence[Call], backend: Backend) -> list[Call]:
     """The same calls with their chains cut for the cache of this backend."""
@@ -24,15 +27,13 @@ def in_blocks(calls: Sequence[Call], backend: Backend) -> list[Call]:
     chain = _Chain(backend)
     for call in calls:
         operands = _row_wise(call, backend)
+        if operands is None or not chain.admits(operands):
+            cut += chain.blocks(backend.cache)
+            chain = _Chain(backend)
         if operands is None:
-            cut += chain.blocks(backend.cache)
-            chain = _Chain(backend)
             cut.append(call)
-            continue
-        if not chain.admits(operands):
-            cut += chain.blocks(backend.cache)
-            chain = _Chain(backend)
-        chain.add(call, operands)
+        else:
+            chain.add(call, operands)
     return [*cut, *chain.blocks(backend.cache)]
 
 
@@ -46,11 +47,14 @@ class _Operand:
 
 
 def _row_wise(call: Call, backend: Backend) -> list[_Operand] | None:
-    """The operands of a call that computes row i from row i; None for any other call."""
+    """The operands of a call that computes row i from row i; None for any other call, and where so little is written
+    that it takes longer to call than to compute: such a call is made once, not for each block."""
     out: Any = call.kwargs.get("out")
+    if out is None or out.nbytes < SMALL:
+        return None
     if call.function == backend.sum and call.kwargs.get("axis") == 1 and call.args[0].ndim == 2:
         return [_Operand(call.args[0], True), _Operand(out, True, written=True)]
-    if getattr(out, "ndim", 0) == 0 or set(call.kwargs) != {"out"} or not out.flags.c_contiguous:
+    if out.ndim == 0 or set(call.kwargs) != {"out"} or not out.flags.c_contiguous:
         return None
     arrays = [arg for arg in call.args if hasattr(arg, "ndim")]
     signature = getattr(call.function, "signature", "")

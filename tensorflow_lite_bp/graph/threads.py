@@ -19,6 +19,9 @@ from tensorflow_lite_bp.graph.graph import Graph
 SMALL = 1 << 24
 """Multiplications in a step (forward, and twice as many backward) from which more than one thread is used."""
 
+READ = 16
+"""Multiplications that take as long as to read a weight: what a step of a few samples waits for."""
+
 COLUMNS = 300
 """Columns (samples, pixels, steps) that each weight must meet on average for the batch to be cut into shards."""
 
@@ -47,9 +50,10 @@ def division(graph: Graph, *, m: int, sizes: Mapping[str, int], training: bool, 
         threads: to be used whatever the work is; by default what the machine has, for a step that is worth it.
     """
     once = multiplications(graph, sizes)
-    if threads is None:
-        threads = available() if m * once * (3 if training else 1) >= SMALL else 1
     weights = sum(prod(spec.shape) for spec in graph.weights)
+    if threads is None:
+        work = max(m * once, READ * weights) * (3 if training else 1)
+        threads = available() if work >= SMALL else 1
     if m * once < COLUMNS * weights:
         return Division(1, threads)
     return Division(threads, 1)

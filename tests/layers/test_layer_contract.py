@@ -16,6 +16,7 @@ from dsl.types import TensorType
 from tensorflow_lite_bp.backend import Draw, get_backend
 from tensorflow_lite_bp.declare import Declared, registry, settings_of
 from tensorflow_lite_bp.exchange.builder import Builder
+from tensorflow_lite_bp.graph import blocks
 from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.recorder import Recorder, replayed
 from tensorflow_lite_bp.graph.workspace import Workspace
@@ -259,6 +260,7 @@ def test_a_recorded_run_replays_on_new_data(cls: Any, example: Example, monkeypa
     for old, new in ((bench.inputs, other.inputs), (bench.weights, other.weights), ({"": bench.dY}, {"": other.dY})):
         for role, array in old.items():
             array[...] = new[role]
+    monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(XP, "cache", 1)  # every chain is cut into single rows
     with XP.computing():
         for call in replayed(XP, in_blocks(recorder.calls, XP)):

@@ -11,6 +11,7 @@ import tensorflow_lite_bp.losses  # noqa: F401  # declares them
 from dsl.types import TensorType
 from tensorflow_lite_bp.backend import get_backend
 from tensorflow_lite_bp.declare import Declared, registry, settings_of
+from tensorflow_lite_bp.graph import blocks
 from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.recorder import Recorder, replayed
 from tensorflow_lite_bp.graph.workspace import Workspace
@@ -162,6 +163,7 @@ def test_a_recorded_run_replays_on_new_data(cls: Any, example: Example, monkeypa
     bench.loss.backward(recorder, bench.ws)
     assert np.isnan(bench.ws.E)  # recording computes nothing
     bench.Y[...], bench.T[...] = other.Y, other.T
+    monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(XP, "cache", 1)  # every chain is cut into single rows
     with XP.computing():
         for call in replayed(XP, in_blocks(recorder.calls, XP)):
