@@ -22,9 +22,7 @@ The rules of `forward` and `backward`:
   nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
 - ``ws.dX`` is None when nobody needs it;
 - in ``backward`` read only what ``reads`` names, ``dY``, the weights and your saved buffers;
-- ``forward`` leaves the layer's own state (weights that are not trainable) alone: `Layer.advance` moves it on;
-- the batch may be cut by columns into shards, and an array has those of one: what needs the sum over the whole batch
-  asks ``xp.sum_shards(part, out=whole)`` for it.
+- only `Layer.advance` changes the layer's own state (weights that are not trainable).
 """
 
 from __future__ import annotations
@@ -61,7 +59,7 @@ class Buffer:
 
     ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int`` (int64). ``constant`` makes the values of a table
     that the layer only reads (indices, the weights of classes): the plan puts them there once. ``zeroed`` memory starts
-    as zeros and is nobody else's, so that a border of zeros around what the layer writes stays.
+    as zeros and is nobody else's: what the layer wrote there stays, and so does a border of zeros around it.
     """
 
     shape: tuple[int, ...]
@@ -142,14 +140,12 @@ class Layer(Declared, category="layer"):
         """Change the layer's own state (running statistics), after a training step whose numbers are all finite.
 
         Nothing else may change it: to differentiate has no side effect, and a step that failed leaves all as it was.
+        What it needs of the step lies in ``zeroed`` buffers, which nobody has overwritten since.
         """
 
     def backward(self, xp: Any, ws: Any) -> None:
         """Write the ports' gradients (``ws.dX``) and the weights' (``ws.dW``) from ``ws.dY``."""
         raise NotImplementedError
-
-    def advance(self, xp: Any, ws: Any) -> None:
-        """After a step of training whose loss and gradients are finite: move the layer's own state on."""
 
     def onnx(self, g: Any, at: Any) -> str:
         """Add nodes to the ONNX graph; returns the name of the result.
