@@ -85,7 +85,7 @@ class Plan:
             )
             recorder = Recorder(backend, shard=number, meetings=self._meetings)
             self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
-        self._team = team(len(shards))
+        self._team = team(len(shards), backend)
         self._works = [partial(self._compute, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
@@ -105,9 +105,8 @@ class Plan:
 
     def advance(self) -> None:
         """Let the layers change their own state (running statistics) by the step that was run."""
-        with self.backend.computing():
-            for call in self.shards[0].advancing:
-                call()
+        for call in self.shards[0].advancing:
+            call()
 
     def losses(self) -> np.ndarray:
         """The value of each loss of the program (this waits for the backend)."""
@@ -155,15 +154,14 @@ class Plan:
             yield parts, [partial(self._compute, program) for program in programs]
 
     def _together(self, works: Sequence[Callable[[], None]]) -> None:
-        with self.backend.threads(self.division.blas):
+        with self.backend.computing(), self.backend.threads(self.division.blas):
             self._team.run(works)
 
     def _compute(self, program: list[Callable[[], Any]]) -> None:
         """One thread's calls. Whoever waits for it must not wait for ever when it fails."""
         try:
-            with self.backend.computing():
-                for call in program:
-                    call()
+            for call in program:
+                call()
         except BaseException:
             self._meetings.barrier.abort()
             raise

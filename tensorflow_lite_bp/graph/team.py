@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from queue import SimpleQueue
 from threading import Barrier, BrokenBarrierError, Lock, Thread
 from typing import Any
 
+from tensorflow_lite_bp.backend import Backend
+
 Work = Callable[[], Any]
 
 
 class Team:
-    """The calling thread and ``size - 1`` others, which wait for work until the process ends."""
+    """The calling thread and ``size - 1`` others, which wait for work until the process ends.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        setting: that the other threads compute in, as the caller does (`Backend.computing`).
+    """
+
+    def __init__(self, size: int, setting: Callable[[], AbstractContextManager[Any]]) -> None:
         self._tasks: list[SimpleQueue[Work]] = [SimpleQueue() for _ in range(size - 1)]
         self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._busy = Lock()
         for tasks in self._tasks:
-            Thread(target=self._serve, args=(tasks,), daemon=True).start()
+            Thread(target=self._serve, args=(tasks, setting), daemon=True).start()
 
     def run(self, works: Sequence[Work]) -> None:
         """Run each piece of work in a thread of its own and wait for all; what one raises is raised here."""
@@ -39,9 +46,10 @@ class Team:
         if raised:  # a thread that waited for one that failed has nothing to say
             raise next((error for error in raised if not isinstance(error, BrokenBarrierError)), raised[0])
 
-    def _serve(self, tasks: SimpleQueue[Work]) -> None:
-        while True:
-            self._done.put(_error(tasks.get()))
+    def _serve(self, tasks: SimpleQueue[Work], setting: Callable[[], AbstractContextManager[Any]]) -> None:
+        with setting():
+            while True:
+                self._done.put(_error(tasks.get()))
 
     def _errors(self, count: int) -> list[BaseException | None]:
         """What the other threads raised. Ctrl-C waits until they are done too: they write to the same arrays."""
@@ -64,9 +72,9 @@ def _error(work: Work) -> BaseException | None:
 
 
 @cache
-def team(size: int) -> Team:
+def team(size: int, backend: Backend) -> Team:
     """The team of that size: one in a process, as threads are only worth having once."""
-    return Team(size)
+    return Team(size, backend.computing)
 
 
 if hasattr(os, "register_at_fork"):

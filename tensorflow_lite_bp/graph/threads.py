@@ -1,5 +1,7 @@
 """How a step is divided over threads: a rule on its work, never a timing, so that runs repeat.
 
+- *Tiny products* (none above `ALONE_ANYWAY` multiplications): one thread, and the matrix library is left as it is: to
+  tell it takes a while, and it divides no such product.
 - *Little work* (below `SMALL` multiplications in a step): one thread. Two that meet after each small product lose more
   by waiting than they win.
 - *Heavy weights* (fewer than `COLUMNS` columns for each weight, on average): the shards of a batch would each read all
@@ -19,6 +21,10 @@ from tensorflow_lite_bp.graph.graph import Graph
 SMALL = 1 << 24
 """Multiplications in a step (forward, and twice as many backward) from which more than one thread is used."""
 
+ALONE_ANYWAY = 1 << 16
+"""Multiplications up to which a matrix library computes a product with one thread whatever it may use (OpenBLAS: four
+times as many)."""
+
 READ = 16
 """Multiplications that take as long as to read a weight: what a step of a few samples waits for."""
 
@@ -31,11 +37,11 @@ class Division:
     """Into how many shards a batch is cut, and how many threads compute each of their matrix products."""
 
     shards: int = 1
-    blas: int = 1
+    blas: int | None = 1  # None leaves it to the library
 
     @property
     def threads(self) -> int:
-        return self.shards * self.blas
+        return self.shards * (self.blas or 1)
 
 
 ALONE = Division()
@@ -49,8 +55,11 @@ def division(graph: Graph, *, m: int, sizes: Mapping[str, int], training: bool, 
         sizes: the symbolic sizes, as the data binds them.
         threads: to be used whatever the work is; by default what the machine has, for a step that is worth it.
     """
-    once = multiplications(graph, sizes)
+    products = multiplications(graph, sizes)
+    once = sum(products.values())
     weights = sum(prod(spec.shape) for spec in graph.weights)
+    if threads in (None, 1) and m * max(products.values(), default=0) <= ALONE_ANYWAY and READ * weights < SMALL:
+        return Division(1, None)
     if threads is None:
         work = max(m * once, READ * weights) * (3 if training else 1)
         threads = available() if work >= SMALL else 1
@@ -64,12 +73,12 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def multiplications(graph: Graph, sizes: Mapping[str, int]) -> int:
-    """The multiplications of the matrix products in one sample's forward pass: each matrix, once for each column."""
+def multiplications(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """For each node the multiplications of its matrix product for one sample, forward: its matrix, for each column."""
     shapes = {spec.name: spec.shape for spec in graph.weights}
-    total = 0
+    found = {}
     for node in graph.program.nodes:
         columns = prod(graph.sample_shape(node.name, sizes)[1:])
         arrays = {*graph.roles(node.name).values(), *graph.parameters.intersection(node.inputs)}
-        total += sum(prod(shapes[name]) * columns for name in arrays if len(shapes[name]) > 1)
-    return total
+        found[node.name] = sum(prod(shapes[name]) * columns for name in arrays if len(shapes[name]) > 1)
+    return found

@@ -65,19 +65,20 @@ class Trainer:
         plan.feed(accepted)
         plan.run(self.steps)
         loss = plan.loss()
-        square = self._gathering(len(plan.shards)).run()
-        if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
-            raise NumericalFailure(self._not_finite(plan, loss))
-        plan.advance()
-        self.steps += 1
-        if self.totals is not None:
-            self.totals.add(plan)
-        if self._sum is None:
-            self._change(rate, square)
-        else:
+        with self.network.backend.computing():
+            square = self._gathering(len(plan.shards)).run()
+            if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
+                raise NumericalFailure(self._not_finite(plan, loss))
+            plan.advance()
+            self.steps += 1
+            if self.totals is not None:
+                self.totals.add(plan)
+            if self._sum is None:
+                self._change(rate, square)
+                return loss
             self._collect(plan.m)
-            if self._batches == self.accumulate:
-                self.flush(rate=rate)
+        if self._batches == self.accumulate:
+            self.flush(rate=rate)
         return loss
 
     def flush(self, *, rate: float | None = None) -> None:
@@ -85,9 +86,10 @@ class Trainer:
         if self._sum is None or self._batches == 0:
             return
         xp = self.network.backend
-        if self._mean:
-            xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
-        self._change(rate, float(xp.dot(self._sum, self._sum)))
+        with xp.computing():
+            if self._mean:
+                xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
+            self._change(rate, float(xp.dot(self._sum, self._sum)))
         self._sum.fill(0)
         self._batches = self._samples = 0
 

@@ -1,7 +1,8 @@
 """The passes over all weights at once that follow a step: the gradient gathered, and the optimizer's update.
 
 The flat arrays are cut into blocks that fit a core's cache, and the blocks are dealt out over threads. The passes over
-a block are recorded once, as the layers' are, and replayed with the numbers of each step.
+a block are recorded once, as the layers' are, and replayed with the numbers of each step, inside of the caller's
+`Backend.computing`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Update:
                 state = {name: slot[block] for name, slot in slots.items()}
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
-            self._works.append(partial(_replay, backend, replayed(backend, recorder.calls)))
-        self._team = team(len(self._works))
+            self._works.append(partial(_replay, replayed(backend, recorder.calls)))
+        self._team = team(len(self._works), backend)
 
     def apply(self, *, rate: float, step: int) -> None:
         """Change the weights; ``step`` counts from 1."""
@@ -67,7 +68,7 @@ class Gathering:
             partial(self._gather, number, backend, [[gradient[block] for gradient in gradients] for block in part])
             for number, part in enumerate(parts)
         ]
-        self._team = team(len(parts))
+        self._team = team(len(parts), backend)
 
     def run(self) -> float:
         """Gather; returns the sum of the squares of the gradient, which is finite when every entry is."""
@@ -76,11 +77,10 @@ class Gathering:
 
     def _gather(self, number: int, backend: Backend, blocks: list[list[Any]]) -> None:
         square = 0.0
-        with backend.computing():
-            for first, *others in blocks:
-                for other in others:
-                    backend.add(first, other, out=first)
-                square += float(backend.dot(first, first))
+        for first, *others in blocks:
+            for other in others:
+                backend.add(first, other, out=first)
+            square += float(backend.dot(first, first))
         self._squares[number] = square
 
 
@@ -92,7 +92,6 @@ def cuts(backend: Backend, flat: Any, *, arrays: int, threads: int) -> list[list
     return [blocks[len(blocks) * part // count : len(blocks) * (part + 1) // count] for part in range(count)]
 
 
-def _replay(backend: Backend, calls: list[Callable[[], Any]]) -> None:
-    with backend.computing():
-        for call in calls:
-            call()
+def _replay(calls: list[Callable[[], Any]]) -> None:
+    for call in calls:
+        call()

@@ -6,7 +6,7 @@ import pytest
 
 from tensorflow_lite_bp import Network
 from tensorflow_lite_bp.graph import threads
-from tensorflow_lite_bp.graph.threads import COLUMNS, SMALL, Division, division, multiplications
+from tensorflow_lite_bp.graph.threads import ALONE_ANYWAY, COLUMNS, SMALL, Division, division, multiplications
 
 TEXT = """
 network counted
@@ -29,13 +29,27 @@ def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_matrix_counts_once_for_each_column() -> None:
-    assert multiplications(GRAPH, {"T": 4}) == ONCE
+    assert multiplications(GRAPH, {"T": 4}) == {
+        "a.matmul": 4 * 35,
+        "a.affine": 0,
+        "b.twice.dense": 4 * 21,
+        "c.twice.dense": 4 * 21,
+        "y.add": 0,
+    }
 
 
 @pytest.mark.parametrize(("more", "expected"), [(0, Division(1, 1)), (1, Division(4, 1))])
 def test_one_thread_for_little_work(more: int, expected: Division) -> None:
     m = SMALL // (3 * ONCE) + more
     assert division(GRAPH, m=m, sizes={"T": 4}, training=True) == expected
+
+
+def test_products_that_no_library_divides_are_left_alone() -> None:
+    largest = 4 * 35
+    m = ALONE_ANYWAY // largest
+    assert division(GRAPH, m=m, sizes={"T": 4}, training=True) == Division(1, None)
+    assert division(GRAPH, m=m, sizes={"T": 4}, training=True, threads=1) == Division(1, None)
+    assert division(GRAPH, m=m + 1, sizes={"T": 4}, training=True) == Division(1, 1)
 
 
 def test_a_step_forward_alone_is_a_third_of_the_work() -> None:
