@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsl.signature import ShapeMismatch
 from dsl.types import Shape, show
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
-
-if TYPE_CHECKING:
-    import numpy as np
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, filled, matrix
 
 
 @dataclass(frozen=True)
@@ -79,35 +76,33 @@ class BatchNorm(Layer, name="batch_norm"):
             "sums": Buffer((2, c, 1)),
             "scale": Buffer((c, 1)),
             "shift": Buffer((c, 1)),
-            "centred": Buffer((c, columns)),
-            "one": Buffer((columns,), constant=lambda: _ones(columns)),
+            "one": filled((columns,), 1.0),
         }
 
     def forward(self, xp: Any, ws: Any) -> None:
-        X, count = matrix(ws.X), self._count(ws)
+        X, Y, count = matrix(ws.X), matrix(ws.Y), self._count(ws)
         xp.matmul(X, ws.one, out=ws.parts[0, :, 0])
         xp.sum_shards(ws.parts[0], out=ws.mean)
         xp.multiply(ws.mean, 1 / count, out=ws.mean)
-        xp.subtract(X, ws.mean, out=ws.centred)  # a difference of large sums would lose the variance's digits
-        _dots(xp, ws.centred, ws.centred, out=ws.parts[0])
+        xp.subtract(X, ws.mean, out=Y)  # the mean of X² minus μ² would lose the variance's digits
+        _dots(xp, Y, Y, out=ws.parts[0])
         xp.sum_shards(ws.parts[0], out=ws.variance)
         xp.multiply(ws.variance, 1 / count, out=ws.variance)
-        self._normalize(xp, ws, ws.mean, ws.variance)
+        self._scale(xp, ws, ws.variance)
 
     def infer(self, xp: Any, ws: Any) -> None:
-        self._normalize(xp, ws, ws.running_mean[:, None], ws.running_variance[:, None])
+        xp.subtract(matrix(ws.X), ws.running_mean[:, None], out=matrix(ws.Y))
+        self._scale(xp, ws, ws.running_variance[:, None])
 
-    def _normalize(self, xp: Any, ws: Any, mean: Any, variance: Any) -> None:
-        """Y = scale ⊙ X + shift, with R = 1 / √(σ² + ε), scale = g R and shift = b - μ g R."""
-        X, Y = matrix(ws.X), matrix(ws.Y)
+    def _scale(self, xp: Any, ws: Any, variance: Any) -> None:
+        """From X - μ in Y to g R (X - μ) + b, with R = 1 / √(σ² + ε)."""
+        Y = matrix(ws.Y)
         xp.add(variance, self.epsilon, out=ws.R)
         xp.sqrt(ws.R, out=ws.R)
         xp.divide(1.0, ws.R, out=ws.R)
         xp.multiply(ws.g[:, None], ws.R, out=ws.scale)
-        xp.multiply(mean, ws.scale, out=ws.shift)
-        xp.subtract(ws.b[:, None], ws.shift, out=ws.shift)
-        xp.multiply(X, ws.scale, out=Y)
-        xp.add(Y, ws.shift, out=Y)
+        xp.multiply(Y, ws.scale, out=Y)
+        xp.add(Y, ws.b[:, None], out=Y)
 
     def advance(self, xp: Any, ws: Any) -> None:
         count, c = self._count(ws), ws.running_mean.shape[0]
@@ -160,9 +155,3 @@ class BatchNorm(Layer, name="batch_norm"):
 def _dots(xp: Any, A: Any, B: Any, *, out: Any) -> None:
     """The scalar product of each row of A with that of B, ``(c, 1)``."""
     xp.matmul(A[:, None], B[:, :, None], out=out[:, None])
-
-
-def _ones(count: int) -> np.ndarray:
-    import numpy as np
-
-    return np.ones(count)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsl.signature import ShapeMismatch
 from dsl.types import Shape, show
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
-
-if TYPE_CHECKING:
-    import numpy as np
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, filled, matrix
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,8 @@ class LayerNorm(Layer, name="layer_norm"):
             "R": Buffer((1, columns), saved=True),
             "mean": Buffer((1, columns)),
             "work": Buffer((n, columns)),
-            "share": Buffer((1, n), constant=lambda: _full((1, n), 1 / n)),
-            "one": Buffer((columns,), constant=lambda: _full((columns,), 1.0)),
+            "share": filled((1, n), 1 / n),
+            "one": filled((columns,), 1.0),
         }
 
     def forward(self, xp: Any, ws: Any) -> None:
@@ -111,9 +108,3 @@ class LayerNorm(Layer, name="layer_norm"):
         root = g.Sqrt(g.Add(mean(g.Mul(centred, centred)), g.constant(self.epsilon)))
         result: str = g.Add(g.Mul(g.Div(centred, root), along_features(at.g)), along_features(at.b))
         return result
-
-
-def _full(shape: tuple[int, ...], value: float) -> np.ndarray:
-    import numpy as np
-
-    return np.full(shape, value)

@@ -32,7 +32,7 @@ class _Pool(Layer):
     @property
     def geometry(self) -> Geometry:
         stride = self.size if self.stride is None else self.stride
-        return Geometry(self.name, self.size, stride, (1,), self.padding, kernel_setting="size")
+        return Geometry(self.name, self.size, stride, (1,), self.padding, window="window", setting="size")
 
     def shape(self, *shapes: Shape) -> Shape:
         (X,) = shapes

@@ -41,7 +41,8 @@ class Axis:
     @property
     def tiled(self) -> bool:
         """Whether each value lies in one window, and in one only."""
-        return self.span == self.kernel == self.stride and self.windows * self.stride == self.size
+        unpadded = self.before == self.after == 0
+        return unpadded and self.span == self.kernel == self.stride and self.windows * self.stride == self.size
 
     def reach(self, tap: int, first: int = 0, count: int | None = None) -> tuple[slice, slice]:
         """The windows whose tap lies on the axis, counted from ``first``, and the values on which it lies.
@@ -55,7 +56,7 @@ class Axis:
         """
         count = self.windows if count is None else count
         start = first * self.stride + tap * self.dilation - self.before  # where the tap of window ``first`` lies
-        low = max(0, ceil(-start / self.stride))
+        low = max(0, -(start // self.stride))
         high = max(low, min(count, (self.size - 1 - start) // self.stride + 1))
         begin = start + low * self.stride
         return slice(low, high), slice(begin, max(begin, begin + (high - low - 1) * self.stride + 1), self.stride)
@@ -68,10 +69,16 @@ class Axis:
         return Axis(self.windows, self.kernel, 1, self.dilation, before, after)
 
 
+def for_each(axes: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """A size for each axis: a single one is that of all."""
+    return sizes if len(sizes) == axes else sizes[:1] * axes
+
+
 @dataclass(frozen=True)
 class Geometry:
-    """The settings of windows: one number for all axes or one for each. ``kernel_setting`` is how a file names the
-    kernel's size.
+    """The settings of a layer's windows: one number for all axes or one for each.
+
+    ``window`` is the word for a window in messages, ``setting`` the name of its size in a file.
     """
 
     layer: str
@@ -79,7 +86,8 @@ class Geometry:
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
     padding: Padding
-    kernel_setting: str = "kernel"
+    window: str = "kernel"
+    setting: str = "kernel"
 
     def shape(self, X: Shape) -> tuple[Size, ...]:
         """How many windows each axis behind the channels has; a symbolic size stays where as many are left.
@@ -107,7 +115,7 @@ class Geometry:
 
     def onnx(self, X: Shape) -> dict[str, list[int]]:
         """The attributes that ONNX's Conv and its kin share. No padding depends on a size that is symbolic."""
-        axes = self.axes(tuple(0 if isinstance(size, str) else size for size in X))
+        axes = self.axes(tuple(1 if isinstance(size, str) else size for size in X))
         return {
             "kernel_shape": [axis.kernel for axis in axes],
             "strides": [axis.stride for axis in axes],
@@ -123,12 +131,13 @@ class Geometry:
                     f"{'axis' if axes == 1 else 'axes'} behind its channels",
                     help=f"write one size for all axes, or {axes}: `{setting} = {list((*sizes, 1, 1)[:axes])}`",
                 )
-        axis = self._axis(0 if isinstance(size, str) else size, place, axes)
+        axis = self._axis(1 if isinstance(size, str) else size, place, axes)
         if isinstance(size, str):
-            if axis.stride != 1 or axis.before + axis.after != axis.span - 1:
+            if axis.stride != 1 or axis.windows != axis.size:
+                same = 'padding = "same"' if self.window == "kernel" else f"2·padding = {self.setting} - 1"
                 raise ShapeMismatch(
-                    f"`{self.layer}` cannot say how many windows fit on the symbolic size {size} of {show(X)}",
-                    help='with `stride = 1` and `padding = "same"` the size stays',
+                    f"`{self.layer}` cannot say how many {self.window}s fit on the symbolic size {size} of {show(X)}",
+                    help=f"the size stays with `stride = 1` and `{same}`",
                     input=0,
                 )
             return size
@@ -138,18 +147,17 @@ class Geometry:
 
     def _given(self) -> dict[str, tuple[int, ...]]:
         padding = {} if isinstance(self.padding, str) else {"padding": self.padding}
-        return {self.kernel_setting: self.kernel, "stride": self.stride, "dilation": self.dilation, **padding}
+        return {self.setting: self.kernel, "stride": self.stride, "dilation": self.dilation, **padding}
 
     def _axis(self, size: int, place: int, axes: int) -> Axis:
         def of(sizes: tuple[int, ...]) -> int:
-            return sizes[place] if len(sizes) == axes else sizes[0]
+            return for_each(axes, sizes)[place]
 
         axis = Axis(size, of(self.kernel), of(self.stride), of(self.dilation))
         if self.padding == "valid":
             return axis
         if self.padding == "same":  # what is odd goes to the end, as in ONNX's SAME_UPPER
-            lacking = (ceil(size / axis.stride) - 1) * axis.stride + axis.span - size if size else axis.span - 1
-            total = max(0, lacking)
+            total = max(0, (ceil(size / axis.stride) - 1) * axis.stride + axis.span - size)
             before, after = total // 2, total - total // 2
         else:
             assert isinstance(self.padding, tuple)
@@ -159,9 +167,9 @@ class Geometry:
     def _too_large(self, axis: Axis, values: str) -> ShapeMismatch:
         padded = f"{axis.size} + 2·{axis.before}" if axis.before else str(axis.size)
         span = f"1 + {axis.dilation}·({axis.kernel} - 1) = {axis.span}" if axis.dilation > 1 else str(axis.kernel)
-        same = "" if self.kernel_setting == "size" else ', or `padding = "same"`'
+        same = ', or write `padding = "same"`' if self.window == "kernel" else ""
         return ShapeMismatch(
-            f"`{self.layer}` has a kernel that is larger than its input: {axis.span} of {axis.size} {values}",
-            help=f"the kernel spans {span} of {padded} {values}: make `{self.kernel_setting}` smaller{same}",
+            f"`{self.layer}` has a {self.window} that is larger than its input: {axis.span} of {axis.size} {values}",
+            help=f"the {self.window} spans {span} of {padded} {values}: make `{self.setting}` smaller{same}",
             input=0,
         )
