@@ -30,7 +30,7 @@ class BatchNorm(Layer, name="batch_norm"):
     Source: S. Ioffe and C. Szegedy, Batch normalization, ICML 2015, algorithms 1 and 2; the momentum is PyTorch's.
     """
 
-    reads = frozenset({"X"})
+    in_place = True
     formula = r"Y = g \odot N + b, \quad N = (X - \mu) \oslash \sqrt{\sigma^2 + \varepsilon}"
     gradients = {
         "dg": r"\sum_{\text{columns}} dY \odot N",
@@ -67,15 +67,16 @@ class BatchNorm(Layer, name="batch_norm"):
         }
 
     def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
+        """``C`` is X - μ, ``R`` 1 / √(σ² + ε)."""
         c, columns = shapes[0][0], prod(shapes[0][1:])
         return {
-            "mean": Buffer((c, 1), saved=True, zeroed=True),  # these two nobody overwrites before `advance`
-            "variance": Buffer((c, 1), zeroed=True),
+            "C": Buffer((c, columns), saved=True),
             "R": Buffer((c, 1), saved=True),
+            "mean": Buffer((c, 1), zeroed=True),  # these two nobody overwrites before `advance`
+            "variance": Buffer((c, 1), zeroed=True),
             "parts": Buffer((2, c, 1)),
             "sums": Buffer((2, c, 1)),
             "scale": Buffer((c, 1)),
-            "shift": Buffer((c, 1)),
             "one": filled((columns,), 1.0),
         }
 
@@ -84,61 +85,59 @@ class BatchNorm(Layer, name="batch_norm"):
         xp.matmul(X, ws.one, out=ws.parts[0, :, 0])
         xp.sum_shards(ws.parts[0], out=ws.mean)
         xp.multiply(ws.mean, 1 / count, out=ws.mean)
-        xp.subtract(X, ws.mean, out=Y)  # the mean of X² minus μ² would lose the variance's digits
-        _dots(xp, Y, Y, out=ws.parts[0])
+        xp.subtract(X, ws.mean, out=ws.C)  # the mean of X² minus μ² would lose the variance's digits
+        _dots(xp, ws.C, ws.C, out=ws.parts[0])
         xp.sum_shards(ws.parts[0], out=ws.variance)
         xp.multiply(ws.variance, 1 / count, out=ws.variance)
         self._scale(xp, ws, ws.variance)
+        xp.multiply(ws.C, ws.scale, out=Y)
+        xp.add(Y, ws.b[:, None], out=Y)
 
     def infer(self, xp: Any, ws: Any) -> None:
-        xp.subtract(matrix(ws.X), ws.running_mean[:, None], out=matrix(ws.Y))
+        X, Y = matrix(ws.X), matrix(ws.Y)
         self._scale(xp, ws, ws.running_variance[:, None])
+        xp.subtract(X, ws.running_mean[:, None], out=Y)
+        xp.multiply(Y, ws.scale, out=Y)
+        xp.add(Y, ws.b[:, None], out=Y)
 
     def _scale(self, xp: Any, ws: Any, variance: Any) -> None:
-        """From X - μ in Y to g R (X - μ) + b, with R = 1 / √(σ² + ε)."""
-        Y = matrix(ws.Y)
+        """R, and with it the factor g R of X - μ."""
         xp.add(variance, self.epsilon, out=ws.R)
         xp.sqrt(ws.R, out=ws.R)
         xp.divide(1.0, ws.R, out=ws.R)
         xp.multiply(ws.g[:, None], ws.R, out=ws.scale)
-        xp.multiply(Y, ws.scale, out=Y)
-        xp.add(Y, ws.b[:, None], out=Y)
 
     def advance(self, xp: Any, ws: Any) -> None:
-        count, c = self._count(ws), ws.running_mean.shape[0]
+        count = self._count(ws)
         unbiased = count / max(1, count - 1)
         for running, batch, factor in (
-            (ws.running_mean, ws.mean, self.momentum),
-            (ws.running_variance, ws.variance, self.momentum * unbiased),
+            (ws.running_mean[:, None], ws.mean, self.momentum),
+            (ws.running_variance[:, None], ws.variance, self.momentum * unbiased),
         ):
             xp.multiply(running, 1 - self.momentum, out=running)
-            xp.multiply(batch, factor, out=ws.shift)
-            xp.add(running, ws.shift.reshape(c), out=running)
+            xp.multiply(batch, factor, out=ws.scale)
+            xp.add(running, ws.scale, out=running)
 
     def backward(self, xp: Any, ws: Any) -> None:
-        """With dg = R Σ dY ⊙ (X - μ): dX = g R (dY - p (X - μ) - db / N), where p = R dg / N."""
-        X, dY, count = matrix(ws.X), matrix(ws.dY), self._count(ws)
+        """With db and dg of the whole batch dX = g R (dY - db / count - C R dg / count)."""
+        dY, count = matrix(ws.dY), self._count(ws)
         db, dg = ws.parts
         xp.matmul(dY, ws.one, out=db[:, 0])
-        _dots(xp, dY, X, out=dg)
-        xp.multiply(ws.mean, db, out=ws.shift)
-        xp.subtract(dg, ws.shift, out=dg)
+        _dots(xp, dY, ws.C, out=dg)
         xp.multiply(dg, ws.R, out=dg)
         xp.copyto(ws.db, db[:, 0])
         xp.copyto(ws.dg, dg[:, 0])
         if ws.dX is None:
             return
-        xp.sum_shards(ws.parts, out=ws.sums)
-        db, p = ws.sums
         dX = matrix(ws.dX)
+        xp.sum_shards(ws.parts, out=ws.sums)
         xp.multiply(ws.sums, -1 / count, out=ws.sums)
-        xp.multiply(p, ws.R, out=p)  # -p
-        xp.multiply(p, ws.mean, out=ws.shift)
-        xp.subtract(db, ws.shift, out=ws.shift)  # p μ - db / N
+        mean_dY, slope = ws.sums  # both negative
+        xp.multiply(slope, ws.R, out=slope)
         xp.multiply(ws.g[:, None], ws.R, out=ws.scale)
-        xp.multiply(X, p, out=dX)
-        xp.add(dX, dY, out=dX)
-        xp.add(dX, ws.shift, out=dX)
+        xp.multiply(ws.C, slope, out=ws.C)
+        xp.add(dY, ws.C, out=dX)
+        xp.add(dX, mean_dY, out=dX)
         xp.multiply(dX, ws.scale, out=dX)
 
     def _count(self, ws: Any) -> int:

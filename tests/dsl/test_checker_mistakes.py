@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsl import Checked, Source, check, render
-from dsl.signature import Limits, Table
+from dsl.signature import Limits, Port, Setting, Signature, Table
 
 FOLDER = Path(__file__).with_name("mistakes")
 FILES = sorted(FOLDER.glob("*.net"))
@@ -111,3 +111,22 @@ def test_the_limits_are_those_of_the_table(table: Table) -> None:
     ):
         found = check(Source("a.net", f"input x: float[5]\n{line}\noutput x"), small)
         assert [diagnostic.code.name for diagnostic in found.diagnostics] == [code], line
+
+
+def test_choices_are_of_the_strings_of_a_union(table: Table) -> None:
+    padding = Setting("padding", "string|sizes", "valid", minimum=0, choices=("valid", "same"))
+    pad = Signature("layer", "pad", (padding,), (Port("X"),), lambda settings, types: types[0])
+    wider = Table({**table.signatures, "layer": {**table.signatures["layer"], "pad": pad}})
+
+    def checked(text: str) -> Checked:
+        return check(Source("a.net", f"input x: float[5]\noutput y = x -> pad({text})"), wider)
+
+    for text, value in (('"same"', "same"), ("2", (2,)), ("[1, 2]", (1, 2))):
+        program = checked(text).program
+        assert program is not None
+        assert program.nodes[0].settings == {"padding": value}
+    for text, message in (
+        ('"sme"', '`padding` of `pad` must be "valid" or "same", and this is "sme"'),
+        ("-1", "`padding` of `pad` must be at least 0, and this is -1"),
+    ):
+        assert [diagnostic.message for diagnostic in checked(text).diagnostics] == [message]
