@@ -29,7 +29,9 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contender.")] = Effort.rounds,
     seconds: Annotated[float, typer.Option(min=0.001, help="Of each turn.")] = Effort.seconds,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write FILE.json and FILE.md.")] = None,
-    write_readme: Annotated[bool, typer.Option("--write-readme", help="Put the table into benchmarks/README.md.")] = False,
+    write_readme: Annotated[
+        bool, typer.Option("--write-readme", help="Put the table into benchmarks/README.md.")
+    ] = False,
     list_rows: Annotated[bool, typer.Option("--list", help="Print the names of the rows.")] = False,
 ) -> None:
     """Time this framework beside other libraries, alternately, in one run.

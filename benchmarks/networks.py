@@ -132,7 +132,7 @@ def _output(layer: Layer, shape: Shape) -> Shape:
             return (c,)
         case Flatten(), _:
             return (prod(shape),)
-        case (BatchNorm() | Relu() | Residual()), _:
+        case ((BatchNorm() | Relu() | Residual()), _):
             return shape
     raise TypeError(f"{layer} takes no sample of the shape {shape}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -11,7 +12,11 @@ import numpy as np
 from benchmarks.networks import Network, Shape, draw_weights
 
 BATCHES = 16
-"""Different batches in host memory, gone through in turn: a step never finds its batch where the last one left it."""
+"""Different batches of samples in host memory, gone through in turn: no step finds its batch in the cache already."""
+
+LABELS = 17
+"""Different batches of labels, gone through in turn as well. So a sample meets many labels and nothing can be learned
+by heart: a loss of almost zero makes gradients that no training sees, and that some libraries handle slowly."""
 
 Batch: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Samples ``(m, *shape)``, float32, and the index of each one's class ``(m,)``, int64."""
@@ -19,7 +24,7 @@ Batch: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Adam:
-    rate: float = 0.001
+    rate: float = 0.0001
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -48,9 +53,12 @@ class Task:
     def weights(self) -> list[np.ndarray]:
         return draw_weights(self.network, self.seed)
 
-    def batches(self) -> list[Batch]:
+    def batches(self) -> Iterator[Batch]:
+        """Batches without end, out of arrays that are made here and now."""
         generator = np.random.default_rng((self.seed, 1))
-        return [self.samples(generator, self.batch) for _ in range(BATCHES)]
+        x = [self.samples(generator, self.batch)[0] for _ in range(BATCHES)]
+        y = [self.samples(generator, self.batch)[1] for _ in range(LABELS)]
+        return zip(cycle(x), cycle(y), strict=False)
 
     def samples(self, generator: np.random.Generator, count: int) -> Batch:
         x = generator.standard_normal((count, *self.network.shape), dtype=np.float32)

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from itertools import cycle, islice
+from itertools import islice
 from typing import Any, BinaryIO
 
 from benchmarks.contenders import CONTENDERS
@@ -29,7 +29,7 @@ def main() -> None:
     messages, answers = sys.stdin.buffer, _answers()
     try:
         name, task = pickle.load(messages)
-        batches = cycle(task.batches())
+        batches = task.batches()
         held = peak_memory()
         contender = CONTENDERS[name].make(task)
         _answer(answers, {"shapes": contender.shapes()})
@@ -60,7 +60,8 @@ def _done(message: dict[str, Any], contender: Contender, batches: Iterator[Batch
     if "memory" in message:
         peak = peak_memory()
         return {"peak": peak, "growth": peak - held}
-    contender.run(islice(batches, message["warm"])) if message["warm"] else None
+    if message["warm"]:
+        contender.run(islice(batches, message["warm"]))
     start = time.perf_counter()
     loss = contender.run(islice(batches, message["steps"]))
     return {"seconds": time.perf_counter() - start, "loss": loss}

@@ -51,7 +51,15 @@ class Training:
 
 
 def _step(
-    layers: tuple[Layer, ...], optimizer: Adam | SGD, channels_last: bool, W: Any, slots: Any, state: Any, t: Any, x: Any, y: Any
+    layers: tuple[Layer, ...],
+    optimizer: Adam | SGD,
+    channels_last: bool,
+    W: Any,
+    slots: Any,
+    state: Any,
+    t: Any,
+    x: Any,
+    y: Any,
 ) -> Any:
     def objective(W: Any) -> Any:
         weights, old, new = iter(W), iter(state), []

@@ -67,7 +67,7 @@ class Training:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-        return float(loss)
+        return loss.item()
 
 
 def _module(task: Task) -> nn.Sequential:

@@ -15,9 +15,7 @@ from benchmarks.work import SGD, Adam, Batch, Task
 class Training:
     def __init__(self, task: Task, weights: list[np.ndarray]) -> None:
         hidden = [layer.units for layer in task.network.layers if isinstance(layer, Dense)][:-1]
-        self.model = MLPClassifier(
-            hidden, alpha=0, batch_size=task.batch, shuffle=False, **_optimizer(task.optimizer)
-        )
+        self.model = MLPClassifier(hidden, alpha=0, batch_size=task.batch, shuffle=False, **_optimizer(task.optimizer))
         x, y = task.samples(np.random.default_rng(0), task.batch)
         self.model.partial_fit(x, y, classes=np.arange(task.network.classes))  # makes the arrays
         for own, array in zip(self.model.coefs_, weights[0::2], strict=True):
