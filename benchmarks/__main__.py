@@ -24,6 +24,7 @@ PEERS = sorted({entry.family for entry in CONTENDERS.values()} - {"ours"})
 
 
 def main(
+    *,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A row, or a pattern; repeatable.")] = None,
     peers: Annotated[str, typer.Option(metavar="A,B", help="Beside whom.")] = ",".join(PEERS),
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contender.")] = Effort.rounds,

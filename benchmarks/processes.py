@@ -30,7 +30,7 @@ class Worker:
     """
 
     def __init__(self, contender: str, task: Task) -> None:
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
             cwd=CHECKOUT,

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.work import Batch, Contender, Task
+from benchmarks.work import Batch, Contender
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     except EOFError:
         return
     except Exception as error:
-        _answer(answers, {"error": f"{type(error).__name__}: {str(error).strip() or 'no message'}"})
+        _answer(answers, {"error": _sentence(error)})
 
 
 def peak_memory() -> int:
@@ -65,6 +65,13 @@ def _done(message: dict[str, Any], contender: Contender, batches: Iterator[Batch
     start = time.perf_counter()
     loss = contender.run(islice(batches, message["steps"]))
     return {"seconds": time.perf_counter() - start, "loss": loss}
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed: pip install -e '.[peers]'"
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _answers() -> BinaryIO:

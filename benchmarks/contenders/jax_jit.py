@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import jax
@@ -28,111 +27,96 @@ from benchmarks.work import SGD, Adam, Batch, Task
 
 
 class Training:
+    """The state of a step is (weights, optimizer's slots of each weight, running statistics, number of steps)."""
+
     def __init__(self, task: Task, weights: list[np.ndarray], *, channels_last: bool = False) -> None:
-        self.weights = [jnp.asarray(_own_layout(array, channels_last)) for array in weights]
-        self.slots = [[jnp.zeros_like(w) for w in self.weights] for _ in _slots(task.optimizer)]
+        self.model, self.optimizer = Model(task.network.layers, channels_last=channels_last), task.optimizer
+        W = [jnp.asarray(_own_layout(array, channels_last)) for array in weights]
+        slots = [(jnp.zeros_like(w),) * _slots(task.optimizer) for w in W]
         norms = [step.input[0] for step in walked(task.network) if isinstance(step.layer, BatchNorm)]
-        self.statistics = [(jnp.zeros(channels), jnp.ones(channels)) for channels in norms]
-        self.number = jnp.zeros((), jnp.int32)
-        step = partial(_step, task.network.layers, task.optimizer, channels_last)
-        self.step = jax.jit(step, donate_argnums=(0, 1, 2, 3))
+        statistics = [(jnp.zeros(channels), jnp.ones(channels)) for channels in norms]
+        self.state = jax.tree.map(jnp.copy, (W, slots, statistics, jnp.zeros((), jnp.int32)))  # donated: each its own
+        self.step = jax.jit(self._step, donate_argnums=0)
 
     def shapes(self) -> list[Shape]:
-        return [w.shape for w in self.weights]
+        return [w.shape for w in self.state[0]]
 
     def run(self, batches: Iterator[Batch]) -> float:
         loss = jnp.zeros(())
         for x, y in batches:  # steps are queued, so that entering a batch overlaps the step before
-            self.weights, self.slots, self.statistics, self.number, loss = self.step(
-                self.weights, self.slots, self.statistics, self.number, x, y
-            )
-        jax.block_until_ready(self.weights)
+            self.state, loss = self.step(self.state, x, y)
+        jax.block_until_ready(self.state)
         return float(loss)
 
-
-def _step(
-    layers: tuple[Layer, ...],
-    optimizer: Adam | SGD,
-    channels_last: bool,
-    W: Any,
-    slots: Any,
-    state: Any,
-    t: Any,
-    x: Any,
-    y: Any,
-) -> Any:
-    def objective(W: Any) -> Any:
-        weights, old, new = iter(W), iter(state), []
-        image = x.transpose(0, 2, 3, 1) if channels_last else x
-        scores = _forward(layers, image, weights, old, new, channels_last)
-        chosen = jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], axis=1)
-        return -chosen.mean(), new
-
-    (loss, statistics), G = jax.value_and_grad(objective, has_aux=True)(W)
-    t = t + 1
-    pairs = [_update(optimizer, t, *arrays) for arrays in zip(W, G, *slots, strict=True)]
-    new_weights = [pair[0] for pair in pairs]
-    new_slots = [[pair[1][k] for pair in pairs] for k in range(len(slots))]
-    return new_weights, new_slots, statistics, t, loss
+    def _step(self, state: Any, x: Any, y: Any) -> Any:
+        W, slots, statistics, t = state
+        (loss, statistics), dW = jax.value_and_grad(self.model.loss, has_aux=True)(W, statistics, x, y)
+        update = _adam if isinstance(self.optimizer, Adam) else _sgd
+        pairs = [update(self.optimizer, t + 1, w, dw, *slot) for w, dw, slot in zip(W, dW, slots, strict=True)]
+        return ([w for w, _ in pairs], [slot for _, slot in pairs], statistics, t + 1), loss
 
 
-def _forward(
-    layers: tuple[Layer, ...], x: Any, W: Iterator[Any], old: Iterator[Any], new: list[Any], channels_last: bool
-) -> Any:
-    """The scores; weights and running statistics are taken in order, new statistics are appended."""
-    space = (1, 2) if channels_last else (2, 3)
-    for layer in layers:
-        match layer:
-            case Dense():
-                x = x @ next(W) + next(W)
-            case Conv(_, stride, bias):
-                x = _convolution(x, next(W), stride, channels_last)
-                x = x + _by_channel(next(W), channels_last) if bias else x
-            case BatchNorm():
-                x, statistics = _normalized(x, next(W), next(W), *next(old), channels_last)
-                new.append(statistics)
-            case Relu():
-                x = jax.nn.relu(x)
-            case MaxPool():
-                x = _halved(x, space)
-            case GlobalAvgPool():
-                x = x.mean(space)
-            case Flatten():
-                x = (x.transpose(0, 3, 1, 2) if channels_last else x).reshape(len(x), -1)
-            case Residual(inside):
-                x = x + _forward(inside, x, W, old, new, channels_last)
-    return x
+class Model:
+    """Channels come first, as the batches have them, or last, as XLA may prefer them."""
 
+    def __init__(self, layers: tuple[Layer, ...], *, channels_last: bool) -> None:
+        self.layers = layers
+        self.channels_last = channels_last
+        self.space = (1, 2) if channels_last else (2, 3)
+        self.layout = ("NHWC", "HWIO", "NHWC") if channels_last else ("NCHW", "OIHW", "NCHW")
 
-def _convolution(x: Any, kernel: Any, stride: int, channels_last: bool) -> Any:
-    layout = ("NHWC", "HWIO", "NHWC") if channels_last else ("NCHW", "OIHW", "NCHW")
-    return lax.conv_general_dilated(x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=layout)
+    def loss(self, W: Any, statistics: Any, x: Any, y: Any) -> Any:
+        """The cross entropy, and the new running statistics."""
+        found: list[Any] = []
+        x = x.transpose(0, 2, 3, 1) if self.channels_last else x
+        scores = self.forward(self.layers, x, iter(W), iter(statistics), found)
+        return -jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], axis=1).mean(), found
 
+    def forward(self, layers: tuple[Layer, ...], x: Any, W: Any, statistics: Any, found: list[Any]) -> Any:
+        """What layers make of x; weights and running statistics are taken in order, the new ones appended."""
+        for layer in layers:
+            match layer:
+                case Dense():
+                    x = x @ next(W) + next(W)
+                case Conv(_, stride, bias):
+                    x = self.convolution(x, next(W), stride)
+                    x = x + self.by_channel(next(W)) if bias else x
+                case BatchNorm():
+                    x, new = self.normalized(x, (next(W), next(W)), next(statistics))
+                    found.append(new)
+                case Relu():
+                    x = jax.nn.relu(x)
+                case MaxPool():
+                    x = self.halved(x)
+                case GlobalAvgPool():
+                    x = x.mean(self.space)
+                case Flatten():
+                    x = (x.transpose(0, 3, 1, 2) if self.channels_last else x).reshape(len(x), -1)
+                case Residual(inside):
+                    x = x + self.forward(inside, x, W, statistics, found)
+        return x
 
-def _normalized(x: Any, scale: Any, shift: Any, mean: Any, variance: Any, channels_last: bool) -> Any:
-    axes = (0, 1, 2) if channels_last else (0, 2, 3)
-    here, spread = x.mean(axes), x.var(axes)
-    factor = scale * lax.rsqrt(spread + 1e-5)
-    y = x * _by_channel(factor, channels_last) + _by_channel(shift - here * factor, channels_last)
-    count = x.size // here.size
-    running = 0.9 * mean + 0.1 * here, 0.9 * variance + 0.1 * spread * (count / (count - 1))
-    return y, jax.tree.map(lax.stop_gradient, running)
+    def convolution(self, x: Any, kernel: Any, stride: int) -> Any:
+        return lax.conv_general_dilated(x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=self.layout)
 
+    def normalized(self, x: Any, weights: Any, running: Any) -> Any:
+        """Batch normalisation, and the running mean and variance with this batch in them."""
+        (scale, shift), axes = weights, (0, *self.space)
+        mean, variance = x.mean(axes), x.var(axes)
+        factor = scale * lax.rsqrt(variance + 1e-5)
+        count = x.size // mean.size
+        here = lax.stop_gradient((mean, variance * (count / (count - 1))))
+        new = tuple(0.9 * old + 0.1 * value for old, value in zip(running, here, strict=True))
+        return x * self.by_channel(factor) + self.by_channel(shift - mean * factor), new
 
-def _halved(x: Any, space: tuple[int, int]) -> Any:
-    """Max pooling as a reshape and a maximum: its gradient needs no scatter, which is slow in XLA on a CPU."""
-    h, w = space
-    windows = (*x.shape[:h], x.shape[h] // 2, 2, x.shape[w] // 2, 2, *x.shape[w + 1 :])
-    return x[_even(x.shape, space)].reshape(windows).max((h + 1, w + 2))
+    def halved(self, x: Any) -> Any:
+        """2×2 max pooling as a reshape and a maximum: its gradient needs no scatter, which is slow in XLA on a CPU."""
+        h, w = self.space
+        windows = (*x.shape[:h], x.shape[h] // 2, 2, x.shape[w] // 2, 2, *x.shape[w + 1 :])
+        return x.reshape(windows).max((h + 1, w + 2))
 
-
-def _even(shape: Shape, space: tuple[int, int]) -> tuple[slice, ...]:
-    """All of an array but an odd last row and column."""
-    return tuple(slice(size // 2 * 2) if axis in space else slice(None) for axis, size in enumerate(shape))
-
-
-def _by_channel(vector: Any, channels_last: bool) -> Any:
-    return vector if channels_last else vector[:, None, None]
+    def by_channel(self, vector: Any) -> Any:
+        return vector if self.channels_last else vector[:, None, None]
 
 
 def _own_layout(array: np.ndarray, channels_last: bool) -> np.ndarray:
@@ -142,18 +126,17 @@ def _own_layout(array: np.ndarray, channels_last: bool) -> np.ndarray:
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 and channels_last else array
 
 
-def _slots(optimizer: Adam | SGD) -> tuple[str, ...]:
-    return ("mean", "square") if isinstance(optimizer, Adam) else ("velocity",)
+def _slots(optimizer: Adam | SGD) -> int:
+    return 2 if isinstance(optimizer, Adam) else 1
 
 
-def _update(optimizer: Adam | SGD, t: Any, W: Any, G: Any, *slots: Any) -> Any:
-    """One array's update, in the formulas of the papers."""
-    match optimizer:
-        case Adam(rate, beta1, beta2, epsilon):
-            mean = beta1 * slots[0] + (1 - beta1) * G
-            square = beta2 * slots[1] + (1 - beta2) * G * G
-            direction = mean / (1 - beta1**t) / (jnp.sqrt(square / (1 - beta2**t)) + epsilon)
-            return W - rate * direction, (mean, square)
-        case SGD(rate, momentum):
-            velocity = momentum * slots[0] + G
-            return W - rate * velocity, (velocity,)
+def _adam(adam: Adam, t: Any, W: Any, dW: Any, mean: Any, square: Any) -> Any:
+    mean = adam.beta1 * mean + (1 - adam.beta1) * dW
+    square = adam.beta2 * square + (1 - adam.beta2) * dW * dW
+    direction = mean / (1 - adam.beta1**t) / (jnp.sqrt(square / (1 - adam.beta2**t)) + adam.epsilon)
+    return W - adam.rate * direction, (mean, square)
+
+
+def _sgd(sgd: SGD, t: Any, W: Any, dW: Any, velocity: Any) -> Any:
+    velocity = sgd.momentum * velocity + dW
+    return W - sgd.rate * velocity, (velocity,)

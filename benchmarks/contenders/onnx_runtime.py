@@ -31,5 +31,5 @@ class Prediction:
 
     def run(self, batches: Iterator[Batch]) -> float:
         for x, y in batches:
-            (p,) = self.session.run(["p"], {"x": x})
-        return float(-np.log(p[np.arange(len(y)), y]).mean())
+            (p,), labels = self.session.run(["p"], {"x": x}), y
+        return float(-np.log(p[np.arange(len(labels)), labels]).mean())

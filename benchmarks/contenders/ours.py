@@ -15,13 +15,21 @@ from benchmarks.networks import (
     GlobalAvgPool,
     Layer,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Shape,
 )
 from benchmarks.work import SGD, Adam, Batch, Task
-from tensorflow_lite_bp import Network as OurNetwork
+from tensorflow_lite_bp import Network
+
+
+_PLAIN: dict[type, str] = {
+    BatchNorm: "batch_norm",
+    Relu: "relu",
+    MaxPool: "max_pool(2)",
+    GlobalAvgPool: "global_avg_pool",
+    Flatten: "flatten",
+}
 
 
 def net_text(task: Task) -> str:
@@ -42,9 +50,9 @@ def net_text(task: Task) -> str:
     )
 
 
-def network_of(task: Task, weights: list[np.ndarray]) -> OurNetwork:
+def network_of(task: Task, weights: list[np.ndarray]) -> Network:
     """The network of a task with these weights."""
-    network = OurNetwork.from_text(net_text(task))
+    network = Network.from_text(net_text(task))
     for name, array in zip(_trained(network), weights, strict=True):
         network.weights[name] = array
     return network
@@ -96,11 +104,11 @@ class Prediction:
 
     def run(self, batches: Iterator[Batch]) -> float:
         for x, y in batches:
-            p = self.network.predict({"x": x})["p"]
-        return float(-np.log(p[np.arange(len(y)), y]).mean())
+            p, labels = self.network.predict({"x": x})["p"], y
+        return float(-np.log(p[np.arange(len(labels)), labels]).mean())
 
 
-def _trained(network: OurNetwork) -> list[str]:
+def _trained(network: Network) -> list[str]:
     """The names of what training changes, in the order of the layers; running statistics are not among them."""
     return [name for name, spec in network.weights.specs.items() if spec.trainable]
 
@@ -123,17 +131,7 @@ def _call(layer: Layer) -> str:
             return f"dense({units})"
         case Conv(filters, stride, bias):
             return f"conv({filters}, kernel = 3, stride = {stride}, padding = 1, bias = {str(bias).lower()})"
-        case BatchNorm():
-            return "batch_norm"
-        case Relu():
-            return "relu"
-        case MaxPool():
-            return "max_pool(2)"
-        case GlobalAvgPool():
-            return "global_avg_pool"
-        case Flatten():
-            return "flatten"
-    raise TypeError(f"{layer} stands for several layers")
+    return _PLAIN[type(layer)]
 
 
 def _optimizer(optimizer: Adam | SGD) -> str:

@@ -37,7 +37,8 @@ class Added(nn.Module):
         self.inside = inside
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.inside(x)
+        added: torch.Tensor = x + self.inside(x)
+        return added
 
 
 class Training:
@@ -52,7 +53,7 @@ class Training:
         with torch.no_grad():
             for parameter, array in zip(self.model.parameters(), weights, strict=True):
                 parameter.copy_(torch.from_numpy(array))
-        self.model.to(memory_format=self.format)
+        self.model = self.model.to(memory_format=self.format)  # type: ignore[call-overload]  # its stub lacks it
         self.optimizer = _optimizer(task.optimizer, self.model)
         self.forward: Any = torch.compile(self.model) if compiled else self.model
 
@@ -89,15 +90,11 @@ def _layer(step: Step) -> nn.Module:
             return nn.Conv2d(step.input[0], filters, 3, stride=stride, padding=1, bias=bias)
         case BatchNorm():
             return nn.BatchNorm2d(step.input[0])
-        case Relu():
-            return nn.ReLU()
-        case MaxPool():
-            return nn.MaxPool2d(2)
         case GlobalAvgPool():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        case Flatten():
-            return nn.Flatten()
-    raise TypeError(f"{step.layer} stands for several layers")
+        case MaxPool():
+            return nn.MaxPool2d(2)
+    return {Relu: nn.ReLU, Flatten: nn.Flatten}[type(step.layer)]()
 
 
 def _optimizer(optimizer: Adam | SGD, model: nn.Module) -> torch.optim.Optimizer:

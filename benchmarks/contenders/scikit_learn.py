@@ -37,6 +37,6 @@ class Training:
 def _optimizer(optimizer: Adam | SGD) -> dict[str, Any]:
     match optimizer:
         case Adam(rate, beta1, beta2, epsilon):
-            return dict(solver="adam", learning_rate_init=rate, beta_1=beta1, beta_2=beta2, epsilon=epsilon)
+            return {"solver": "adam", "learning_rate_init": rate, "beta_1": beta1, "beta_2": beta2, "epsilon": epsilon}
         case SGD(rate, momentum):
-            return dict(solver="sgd", learning_rate_init=rate, momentum=momentum, nesterovs_momentum=False)
+            return {"solver": "sgd", "learning_rate_init": rate, "momentum": momentum, "nesterovs_momentum": False}
