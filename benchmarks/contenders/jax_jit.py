@@ -51,8 +51,7 @@ class Training:
     def _step(self, state: Any, x: Any, y: Any) -> Any:
         W, slots, statistics, t = state
         (loss, statistics), dW = jax.value_and_grad(self.model.loss, has_aux=True)(W, statistics, x, y)
-        update = _adam if isinstance(self.optimizer, Adam) else _sgd
-        pairs = [update(self.optimizer, t + 1, w, dw, *slot) for w, dw, slot in zip(W, dW, slots, strict=True)]
+        pairs = [_update(self.optimizer, t + 1, *arrays) for arrays in zip(W, dW, slots, strict=True)]
         return ([w for w, _ in pairs], [slot for _, slot in pairs], statistics, t + 1), loss
 
 
@@ -130,13 +129,14 @@ def _slots(optimizer: Adam | SGD) -> int:
     return 2 if isinstance(optimizer, Adam) else 1
 
 
-def _adam(adam: Adam, t: Any, W: Any, dW: Any, mean: Any, square: Any) -> Any:
-    mean = adam.beta1 * mean + (1 - adam.beta1) * dW
-    square = adam.beta2 * square + (1 - adam.beta2) * dW * dW
-    direction = mean / (1 - adam.beta1**t) / (jnp.sqrt(square / (1 - adam.beta2**t)) + adam.epsilon)
-    return W - adam.rate * direction, (mean, square)
-
-
-def _sgd(sgd: SGD, t: Any, W: Any, dW: Any, velocity: Any) -> Any:
-    velocity = sgd.momentum * velocity + dW
-    return W - sgd.rate * velocity, (velocity,)
+def _update(optimizer: Adam | SGD, t: Any, W: Any, dW: Any, slots: Any) -> Any:
+    """One array after step t, and its slots, in the formulas of the papers."""
+    match optimizer:
+        case Adam(rate, beta1, beta2, epsilon):
+            mean = beta1 * slots[0] + (1 - beta1) * dW
+            square = beta2 * slots[1] + (1 - beta2) * dW * dW
+            direction = mean / (1 - beta1**t) / (jnp.sqrt(square / (1 - beta2**t)) + epsilon)
+            return W - rate * direction, (mean, square)
+        case SGD(rate, momentum):
+            velocity = momentum * slots[0] + dW
+            return W - rate * velocity, (velocity,)

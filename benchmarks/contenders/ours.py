@@ -22,7 +22,6 @@ from benchmarks.networks import (
 from benchmarks.work import SGD, Adam, Batch, Task
 from tensorflow_lite_bp import Network
 
-
 _PLAIN: dict[type, str] = {
     BatchNorm: "batch_norm",
     Relu: "relu",

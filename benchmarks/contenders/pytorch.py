@@ -15,7 +15,6 @@ from benchmarks.networks import (
     BatchNorm,
     Conv,
     Dense,
-    Flatten,
     GlobalAvgPool,
     MaxPool,
     Relu,
@@ -94,7 +93,7 @@ def _layer(step: Step) -> nn.Module:
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case MaxPool():
             return nn.MaxPool2d(2)
-    return {Relu: nn.ReLU, Flatten: nn.Flatten}[type(step.layer)]()
+    return nn.ReLU() if isinstance(step.layer, Relu) else nn.Flatten()
 
 
 def _optimizer(optimizer: Adam | SGD, model: nn.Module) -> torch.optim.Optimizer:
