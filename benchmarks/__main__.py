@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.ladder import ROWS, Entrant, Row
-from benchmarks.machine import SLOWING, described, slowing_note
+from benchmarks.machine import BUSY, SLOWING, described, load, slowing_note
 from benchmarks.measure import Effort, Result, family, measure
 from benchmarks.processes import CHECKOUT
 from benchmarks.report import as_json, line, markdown, write_between_marks
@@ -53,6 +53,9 @@ def main(
     families = _families(peers)
     if SLOWING in os.environ:
         _tell(f"note: {slowing_note()}")
+    load_before = load()
+    if load_before > BUSY:
+        _tell(f"note: others are computing on this machine (load {load_before:.1f}): the figures will not be good")
     results: list[Result] = []
     stopped = False
     try:
@@ -63,16 +66,19 @@ def main(
     except KeyboardInterrupt:
         stopped = True
         _tell("stopped; this is what was measured:")
-    _write(results, save, readme=write_readme and not stopped)
+    machine = described(_packages(), load_before=load_before)
+    _write(results, machine, save, readme=write_readme and not stopped)
     if stopped:
         raise typer.Exit(130)
     if any(result.error for result in results):
         raise typer.Exit(1)
 
 
-def _write(results: Sequence[Result], save: Path | None, *, readme: bool) -> None:
-    packages = dict.fromkeys(package for entry in CONTENDERS.values() for package in entry.packages)
-    machine = described(packages)
+def _packages() -> list[str]:
+    return list(dict.fromkeys(package for entry in CONTENDERS.values() for package in entry.packages))
+
+
+def _write(results: Sequence[Result], machine: Mapping[str, str], save: Path | None, *, readme: bool) -> None:
     table = markdown(results, machine)
     print(table)
     if save is not None:

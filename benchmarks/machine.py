@@ -15,13 +15,23 @@ from benchmarks.processes import CHECKOUT
 SLOWING = "OPENBLAS_CORETYPE"
 """The variable that makes OpenBLAS compute for another processor than the one it runs on."""
 
+BUSY = 0.5
+"""A load from which on figures are those of a busy machine."""
 
-def described(packages: Iterable[str]) -> dict[str, str]:
+
+def load() -> float:
+    """How many processes wanted a core in the last minute, on average. Before a run it should be near 0."""
+    return os.getloadavg()[0]
+
+
+def described(packages: Iterable[str], *, load_before: float) -> dict[str, str]:
     """What a figure depends on besides the code, by what it is."""
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "processor": f"{_processor()}, {_cores()} cores",
+        "load before the run": f"{load_before:.1f}"
+        + (" (others were computing: measure again)" if load_before > BUSY else ""),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "NumPy's BLAS": _blas(),
         "versions": ", ".join(f"{name} {found}" for name in packages if (found := _version(name)) is not None),

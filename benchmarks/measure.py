@@ -53,9 +53,11 @@ class Result:
         return of(self.figures[above]) / of(self.figures[below])
 
     def fastest_peer(self) -> str | None:
+        """The other library with the smallest median; None where we are compared with ourselves."""
         return self._smallest("best")
 
     def ours(self) -> str:
+        """The label of our figure: the first one."""
         return next(iter(self.row.entrants))
 
     def _smallest(self, name: str) -> str | None:
@@ -65,7 +67,7 @@ class Result:
 
     def _stands_for(self, name: str, label: str) -> bool:
         if name == "best":
-            return label != self.ours()
+            return family(self.row.entrants[label]) != "ours"
         return name in (label, family(self.row.entrants[label]))
 
 
@@ -115,7 +117,7 @@ def _measure_workers(result: Result, effort: Effort, entrants: Mapping[str, Entr
 
 def _drop(result: Result, label: str, failure: WorkerFailed) -> None:
     if label == result.ours():
-        raise WorkerFailed(f"{label}: {failure}")
+        raise failure
     result.dropped[label] = str(failure)
 
 
@@ -148,12 +150,10 @@ def _unordered(shapes: list[tuple[int, ...]]) -> list[list[int]]:
 def _alternate(result: Result, effort: Effort, workers: Mapping[str, Worker]) -> None:
     """Rounds of turns. Each turn takes as many steps as fill its time, after a few that wake the threads."""
     steps = {label: _steps_in(worker, effort.seconds) for label, worker in workers.items()}
-    for label in workers:
-        result.figures[label] = []
     for _ in range(effort.rounds):
         for label, worker in workers.items():
             seconds, _ = worker.steps(steps[label], warm=1 + steps[label] // 10)
-            result.figures[label].append(seconds / steps[label])
+            result.figures.setdefault(label, []).append(seconds / steps[label])
 
 
 def _steps_in(worker: Worker, seconds: float) -> int:
@@ -186,7 +186,7 @@ def _run_script(script: str) -> float:
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
-        raise WorkerFailed(_last_line(done.stderr))
+        raise WorkerFailed(f"{script}: {_last_line(done.stderr)}")
     found = re.search(r"test accuracy ([\d.]+)", done.stdout)
     if found is None or float(found[1]) < ACCURACY:
         raise Disagreement(f"{script} printed `{done.stdout.strip()}`, expected `test accuracy` of at least {ACCURACY}")

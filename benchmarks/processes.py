@@ -30,6 +30,7 @@ class Worker:
     """
 
     def __init__(self, contender: str, task: Task) -> None:
+        self.name = contender
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
@@ -75,9 +76,11 @@ class Worker:
             self.process.stdin.flush()
             answer: dict[str, Any] = pickle.load(self.process.stdout)
         except (EOFError, BrokenPipeError) as end:
-            raise WorkerFailed(f"the process ended with {self.process.wait()}{self._last_words()}") from end
+            raise WorkerFailed(
+                f"{self.name}: the process ended with {self.process.wait()}{self._last_words()}"
+            ) from end
         if "error" in answer:
-            raise WorkerFailed(answer["error"])
+            raise WorkerFailed(f"{self.name}: {answer['error']}")
         return answer
 
     def _last_words(self) -> str:

@@ -31,7 +31,8 @@ def table_rows(result: Result) -> list[tuple[str, ...]]:
     shown = {label: _shown(median(figures), quantity) for label, figures in result.figures.items() if figures}
     ours, fastest = result.ours(), result.fastest_peer()
     peers = ", ".join(f"{label} {figure}" for label, figure in shown.items() if label != ours)
-    first = (result.row.what, shown.get(ours, "–"), f"{fastest} {shown[fastest]}" if fastest else "–", peers or "–")
+    own = shown.get(ours, "–") if ours == "ours" else f"{ours} {shown.get(ours, '–')}"
+    first = (result.row.what, own, f"{fastest} {shown[fastest]}" if fastest else "–", peers or "–")
     return [
         (*(first if number == 0 else ("", "", "", "")), *_target_cells(result, target))
         for number, target in enumerate(result.row.targets)
@@ -93,7 +94,7 @@ def _row_json(result: Result) -> dict[str, Any]:
 
 
 def _notes(result: Result) -> list[str]:
-    notes = [f"- {result.row.name}: {label} took no part: {reason}" for label, reason in result.dropped.items()]
+    notes = [f"- {result.row.name}: took no part: {reason}" for reason in result.dropped.values()]
     return [*notes, f"- {result.row.name}: error: {result.error}"] if result.error else notes
 
 

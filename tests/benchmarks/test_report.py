@@ -40,12 +40,18 @@ def test_a_bound_may_be_from_below_or_from_above() -> None:
     assert target.reached(0.6)
     assert not target.reached(0.61)
     assert "60 MiB" in line(memory)
-    (deep,) = BY_NAME["depth-time"].targets
-    assert Result(BY_NAME["depth-time"], {"8 layers": [1.0], "16 layers": [2.0]}).ratio(deep) == pytest.approx(2.0)
+
+
+def test_we_are_compared_with_ourselves_by_the_labels_of_the_row() -> None:
+    deep = Result(BY_NAME["depth-time"], {"8 layers": [1.0], "16 layers": [2.0]})
+    (target,) = deep.row.targets
+    assert deep.ratio(target) == pytest.approx(2.0)
+    assert deep.fastest_peer() is None
+    assert line(deep).startswith("depth-time: ours 8 layers 1.00 s, 16 layers 2.00 s |")
 
 
 def test_the_table_says_what_was_reached_and_who_took_no_part(small: Result) -> None:
-    small.dropped["sklearn"] = "sklearn is not installed"
+    small.dropped["sklearn"] = "sklearn: it is not installed"
     table = markdown([small], {"processor": "made up"})
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines() if row.startswith("|")]
     everyone = "jax 6 µs, torch 40 µs, torch.compile 27 µs"
@@ -54,12 +60,13 @@ def test_the_table_says_what_was_reached_and_who_took_no_part(small: Result) -> 
         *("jax / ours ≥ 1", "2.00", "2.50", "yes"),
     ]
     assert rows[3] == ["", "", "", "", "torch / ours ≥ 8", "9.00", "13.50", "yes"]
-    assert "- mlp-small-adam: sklearn took no part: sklearn is not installed" in table
+    assert "- mlp-small-adam: took no part: sklearn: it is not installed" in table
     assert "- processor: made up" in table
 
 
 def test_what_was_not_measured_is_said() -> None:
     alone = made_up(ours=[1e-3])
+    assert alone.fastest_peer() is None
     assert "torch / ours ≥ 8: –, not measured" in line(alone)
     assert line(made_up()) == "mlp-small-adam: nothing was measured"
     assert "error: it went wrong" in markdown([Result(BY_NAME["rows"], error="it went wrong")], {})

@@ -36,14 +36,14 @@ def test_a_worker_takes_steps_and_says_what_it_holds(task: Task) -> None:
 
 
 def test_a_contender_that_cannot_be_made_says_why(task: Task) -> None:
-    with pytest.raises(WorkerFailed, match="KeyError: 'nobody'"):
+    with pytest.raises(WorkerFailed, match="nobody: KeyError: 'nobody'"):
         Worker("nobody", task)
 
 
 def test_a_contender_that_cannot_go_on_ends_with_its_last_words(task: Task) -> None:
     with Worker("ours", task) as worker:
         worker.process.kill()
-        with pytest.raises(WorkerFailed, match="the process ended with -9"):
+        with pytest.raises(WorkerFailed, match="ours: the process ended with -9"):
             worker.steps(1)
 
 
