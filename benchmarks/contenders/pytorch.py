@@ -28,7 +28,7 @@ from benchmarks.work import SGD, Adam, Batch, Task
 THREADS = 2
 
 
-class Added(nn.Module):
+class Added(nn.Module):  # type: ignore[misc]  # PyTorch is not looked into: the same with and without it
     """The input plus what the layers inside make of it."""
 
     def __init__(self, inside: nn.Sequential) -> None:
@@ -52,7 +52,7 @@ class Training:
         with torch.no_grad():
             for parameter, array in zip(self.model.parameters(), weights, strict=True):
                 parameter.copy_(torch.from_numpy(array))
-        self.model = self.model.to(memory_format=self.format)  # type: ignore[call-overload]  # its stub lacks it
+        self.model = self.model.to(memory_format=self.format)
         self.optimizer = _optimizer(task.optimizer, self.model)
         self.forward: Any = torch.compile(self.model) if compiled else self.model
 
@@ -67,7 +67,7 @@ class Training:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-        return loss.item()
+        return float(loss)
 
 
 def _module(task: Task) -> nn.Sequential:
