@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from dsl.program import Node
 from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.layers.dense import Matmul
 
 SMALL = 1 << 24
 """Multiplications in a step (forward, and twice as many backward) from which more than one thread is used."""
@@ -55,10 +57,10 @@ def division(graph: Graph, *, m: int, sizes: Mapping[str, int], training: bool, 
         sizes: the symbolic sizes, as the data binds them.
         threads: to be used whatever the work is; by default what the machine has, for a step that is worth it.
     """
-    products = multiplications(graph, sizes)
-    once = sum(products.values())
+    each = [count for node in graph.program.nodes for count in products(graph, node, sizes).values()]
+    once, largest = sum(each), max(each, default=0)
     weights = sum(prod(spec.shape) for spec in graph.weights)
-    if threads in (None, 1) and m * max(products.values(), default=0) <= ALONE_ANYWAY and READ * weights < SMALL:
+    if threads in (None, 1) and m * largest <= ALONE_ANYWAY and READ * weights < SMALL:
         return Division(1, None)
     if threads is None:
         work = max(m * once, READ * weights) * (3 if training else 1)
@@ -73,12 +75,19 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def multiplications(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
-    """For each node the multiplications of its matrix product for one sample, forward: its matrix, for each column."""
-    shapes = {spec.name: spec.shape for spec in graph.weights}
-    found = {}
-    for node in graph.program.nodes:
-        columns = prod(graph.sample_shape(node.name, sizes)[1:])
-        arrays = {*graph.roles(node.name).values(), *graph.parameters.intersection(node.inputs)}
-        found[node.name] = sum(prod(shapes[name]) * columns for name in arrays if len(shapes[name]) > 1)
-    return found
+def multiplications(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """The multiplications of the matrix products in one sample's forward pass."""
+    return sum(sum(products(graph, node, sizes).values()) for node in graph.program.nodes)
+
+
+def products(graph: Graph, node: Node, sizes: Mapping[str, int]) -> dict[str, int]:
+    """For each matrix of a node, by its name, the multiplications for one sample: its size, once for each column.
+
+    A bare parameter is a matrix where it stands before `@`; beside other signs it is used element by element.
+    """
+    names = {*graph.roles(node.name).values()}
+    if isinstance(graph.layers[node.name], Matmul):
+        names |= graph.parameters.intersection(node.inputs)
+    columns = prod(graph.sample_shape(node.name, sizes)[1:])
+    shapes = {name: graph.trainable[name].shape for name in names if name in graph.trainable}
+    return {name: prod(shape) * columns for name, shape in shapes.items() if len(shape) > 1}

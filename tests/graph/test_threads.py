@@ -6,7 +6,7 @@ import pytest
 
 from tensorflow_lite_bp import Network
 from tensorflow_lite_bp.graph import threads
-from tensorflow_lite_bp.graph.threads import ALONE_ANYWAY, COLUMNS, SMALL, Division, division, multiplications
+from tensorflow_lite_bp.graph.threads import ALONE_ANYWAY, COLUMNS, SMALL, Division, division, multiplications, products
 
 TEXT = """
 network counted
@@ -29,13 +29,21 @@ def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_matrix_counts_once_for_each_column() -> None:
-    assert multiplications(GRAPH, {"T": 4}) == {
-        "a.matmul": 4 * 35,
-        "a.affine": 0,
-        "b.twice.dense": 4 * 21,
-        "c.twice.dense": 4 * 21,
-        "y.add": 0,
+    assert multiplications(GRAPH, {"T": 4}) == ONCE
+
+
+def test_each_node_has_its_own_matrices() -> None:
+    found = {name: products(GRAPH, node, {"T": 4}) for name, node in GRAPH.nodes.items()}
+    assert {name: counts for name, counts in found.items() if counts} == {
+        "a.matmul": {"M": 4 * 7 * 5},
+        "b.twice.dense": {"twice.dense.weight": 4 * 3 * 7},
+        "c.twice.dense": {"twice.dense.weight": 4 * 3 * 7},
     }
+
+
+def test_a_parameter_that_is_used_element_by_element_is_no_matrix() -> None:
+    text = "network a\ninput x: float[5, 3]\nparameter g: float[5, 3]\noutput y = x * g\n"
+    assert multiplications(Network.from_text(text).graph, {}) == 0
 
 
 @pytest.mark.parametrize(("more", "expected"), [(0, Division(1, 1)), (1, Division(4, 1))])
