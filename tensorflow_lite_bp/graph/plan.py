@@ -29,6 +29,9 @@ from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Buffer, Layer
 
+Calls = Sequence[Callable[[], Any]]
+"""What a shard computes, in order."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -86,7 +89,7 @@ class Plan:
             recorder = Recorder(backend, shard=number, meetings=self._meetings)
             self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
         self._team = team(len(shards), backend)
-        self._works = [partial(self._compute, shard.program) for shard in self.shards]
+        self._works = [partial(self._replay, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
         """Copy rows-first host arrays into the plan, the sample axis turned to the end."""
@@ -139,25 +142,31 @@ class Plan:
         for name, array in (*self.weights.arrays.items(), *fed):
             if not self._finite(array):
                 return f"`{name}`"
-        for parts, works in self.by_parts():
-            self._together(works)
+        for parts, programs in self.by_parts():
+            self.compute(programs)
             for part in parts:
                 for what, array in part.results.items():
                     if not self._finite(array):
                         return f"{what} {part.what}"
         return None
 
-    def by_parts(self) -> Iterable[tuple[tuple[Part, ...], Sequence[Callable[[], None]]]]:
-        """The same calls part by part: for each, what it is in every shard, and what to compute together."""
+    def by_parts(self) -> Iterable[tuple[tuple[Part, ...], list[Calls]]]:
+        """The same calls part by part: for each, what it is in every shard, and what to `compute`.
+
+        A part needs what those before it leave: they are computed in this order.
+        """
         for parts in zip(*(shard.parts for shard in self.shards), strict=True):
-            programs = [shard.calls_of(part) for shard, part in zip(self.shards, parts, strict=True)]
-            yield parts, [partial(self._compute, program) for program in programs]
+            yield parts, [shard.calls_of(part) for shard, part in zip(self.shards, parts, strict=True)]
+
+    def compute(self, programs: Sequence[Calls]) -> None:
+        """Make the calls of each shard, all shards together."""
+        self._together([partial(self._replay, program) for program in programs])
 
     def _together(self, works: Sequence[Callable[[], None]]) -> None:
         with self.backend.computing(), self.backend.threads(self.division.blas):
             self._team.run(works)
 
-    def _compute(self, program: list[Callable[[], Any]]) -> None:
+    def _replay(self, program: Calls) -> None:
         """One thread's calls. Whoever waits for it must not wait for ever when it fails."""
         try:
             for call in program:

@@ -14,11 +14,15 @@ from tensorflow_lite_bp.optimizers.base import Optimizer
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.graph.evaluation import Totals
+    from tensorflow_lite_bp.graph.plan import Plan
     from tensorflow_lite_bp.network import Network
 
 
 class Trainer:
     """Changes the weights of a network by its train section's optimizer, clipping and accumulation.
+
+    Args:
+        optimizer, accumulate: in the place of those of the train section.
 
     Attributes:
         steps: batches that were computed.
@@ -26,13 +30,13 @@ class Trainer:
         totals: where losses and metrics of the batches are added up, when somebody wants them.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer | None = None) -> None:
+    def __init__(self, network: Network, optimizer: Optimizer | None = None, *, accumulate: int | None = None) -> None:
         train = network.program.train
         self.network = network
         self.optimizer: Optimizer = optimizer if optimizer is not None else network.setting("optimizer")
         self.clip_norm: float | None = train["clip_norm"]
         self.clip_value: float | None = train["clip_value"]
-        self.accumulate: int = train["accumulate"]
+        self.accumulate: int = accumulate if accumulate is not None else train["accumulate"]
         self.steps = 0
         self.updates = 0
         self.totals: Totals | None = None
@@ -60,13 +64,11 @@ class Trainer:
         Raises:
             NumericalFailure: when the loss or a gradient is not finite; the weights are then as before.
         """
-        accepted = self.network.accepted(rows)
-        plan = self.network.plan("train", accepted, tensors=self.totals.tensors if self.totals is not None else ())
-        plan.feed(accepted)
+        plan = self.feed(rows)
         plan.run(self.steps)
         loss = plan.loss()
         with self.network.backend.computing():
-            square = self._gathering(len(plan.shards)).run()
+            square = self.gather(plan)
             if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
                 raise NumericalFailure(self._not_finite(plan, loss))
             plan.advance()
@@ -74,7 +76,7 @@ class Trainer:
             if self.totals is not None:
                 self.totals.add(plan)
             if self._sum is None:
-                self._change(rate, square)
+                self.change(rate, square)
                 return loss
             self._collect(plan.m)
         if self._batches == self.accumulate:
@@ -89,9 +91,40 @@ class Trainer:
         with xp.computing():
             if self._mean:
                 xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
-            self._change(rate, float(xp.dot(self._sum, self._sum)))
+            self.change(rate, float(xp.dot(self._sum, self._sum)))
         self._sum.fill(0)
         self._batches = self._samples = 0
+
+    # The pieces of a step
+
+    def feed(self, rows: Mapping[str, Any]) -> Plan:
+        """The plan for these rows, after a check, and with the rows in it."""
+        accepted = self.network.accepted(rows)
+        plan = self.network.plan("train", accepted, tensors=self.totals.tensors if self.totals is not None else ())
+        plan.feed(accepted)
+        return plan
+
+    def gather(self, plan: Plan) -> float:
+        """Add up the gradients of a plan's shards; returns the sum of the squares."""
+        shards = len(plan.shards)
+        if shards not in self._gatherings:
+            weights, threads = self.network.arrays, self.network.most_threads
+            gradients = [weights.shard_gradients(shard).flat for shard in range(shards)]
+            self._gatherings[shards] = Gathering(self.network.backend, gradients, threads=threads)
+        return self._gatherings[shards].run()
+
+    def change(self, rate: float | None, square: float) -> None:
+        """Clip the gradient, the sum of whose squares is given, and let the optimizer change the weights."""
+        xp, gradient = self.network.backend, self._gradient
+        self.updates += 1
+        if self.clip_value is not None:
+            xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
+            square = float(xp.dot(gradient, gradient))
+        if self.clip_norm is not None and square > self.clip_norm**2:
+            xp.multiply(gradient, self.clip_norm / sqrt(square), out=gradient)
+        self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
+
+    # Its state
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on besides the weights, as host arrays by name."""
@@ -122,15 +155,6 @@ class Trainer:
             copy(state["accumulated"], out=self._sum)
         self.steps, self.updates, self._batches, self._samples = (int(value) for value in state["counters"])
 
-    def _gathering(self, shards: int) -> Gathering:
-        """What adds up the gradients of so many shards."""
-        found = self._gatherings.get(shards)
-        if found is None:
-            weights, threads = self.network.arrays, self.network.most_threads
-            gradients = [weights.shard_gradients(shard).flat for shard in range(shards)]
-            found = self._gatherings[shards] = Gathering(self.network.backend, gradients, threads=threads)
-        return found
-
     def _collect(self, m: int) -> None:
         """Add this batch's gradient so that unequal batches count as one large one: means weighed by their samples."""
         xp, gradient = self.network.backend, self.network.arrays.gradients.flat
@@ -140,23 +164,12 @@ class Trainer:
         self._batches += 1
         self._samples += m
 
-    def _change(self, rate: float | None, square: float) -> None:
-        """Clip the gradient, the sum of whose squares is given, and let the optimizer change the weights."""
-        xp, gradient = self.network.backend, self._gradient
-        self.updates += 1
-        if self.clip_value is not None:
-            xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
-            square = float(xp.dot(gradient, gradient))
-        if self.clip_norm is not None and square > self.clip_norm**2:
-            xp.multiply(gradient, self.clip_norm / sqrt(square), out=gradient)
-        self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
-
     def _finite_gradient(self) -> bool:
         """Whether every entry is finite, when the sum of squares is too large a number."""
         xp = self.network.backend
         return bool(xp.isfinite(self.network.arrays.gradients.flat).all())
 
-    def _not_finite(self, plan: Any, loss: float) -> str:
+    def _not_finite(self, plan: Plan, loss: float) -> str:
         where = plan.first_not_finite() or "the loss"
         return (
             f"step {self.steps + 1}: {where} is not finite (the loss is {loss}): training stopped and the weights are "
