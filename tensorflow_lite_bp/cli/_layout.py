@@ -53,6 +53,21 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def short(number: int) -> str:
+    """A large whole number for people, to three digits.
+
+    >>> short(900), short(16874), short(3_000_000_000)
+    ('900', '16.9 k', '3.00 G')
+    """
+    amount, unit = float(number), ""
+    for larger in "kMGTP":
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    digits = f"{amount:.{max(0, 3 - len(str(int(amount))))}f}"
+    return f"{digits} {unit}" if unit else str(number)
+
+
 def size(octets: int) -> str:
     """An amount of memory for people, in binary units.
 

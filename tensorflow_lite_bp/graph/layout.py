@@ -129,8 +129,13 @@ class Layout:
     @property
     def own_bytes(self) -> int:
         """Bytes of what steps share with nobody."""
-        own = [buffer for step in (*self.steps, *self.loss_steps) for buffer in step.own.values()]
-        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in own)
+        return sum(map(self._own_bytes, (*self.steps, *self.loss_steps)))
+
+    def bytes_at(self, moment: int) -> int:
+        """Bytes of the arrays that a moment is the first to need; what takes over an array's memory adds none."""
+        step, back = self.moments[moment]
+        slots = [slot for slot in self.memory.slots if slot.first == moment and slot.shares is None]
+        return sum(slot.bytes for slot in slots) + (0 if back else self._own_bytes(step))
 
     @property
     def end(self) -> int:
@@ -266,6 +271,9 @@ class Layout:
         backward = self._by_name[tensor].backward
         assert backward is not None
         return backward
+
+    def _own_bytes(self, step: Step) -> int:
+        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in step.own.values())
 
     def _wanted(self, step: Step) -> Mapping[str, Buffer]:
         return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))

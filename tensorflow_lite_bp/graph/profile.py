@@ -1,0 +1,263 @@
+"""Where the time and the memory of a training step go: each layer and loss, forward and back, and what is around them.
+
+The step is taken again and again on random rows: whole, as `Trainer.step` takes it, and then piece by piece, in the
+order of computation, so that each piece finds the caches about as a step leaves them. Medians stand. The learning rate
+is 0: the work is the same, and the weights stay as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsl.program import Variable
+from dsl.types import bind, show
+from tensorflow_lite_bp.backend import Backend, Draw
+from tensorflow_lite_bp.errors import InputError, NumericalFailure
+from tensorflow_lite_bp.graph.layout import Step
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.threads import Division, products
+from tensorflow_lite_bp.graph.trainer import Trainer
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.network import Network
+
+SECONDS = 2.0
+"""How long to measure when the number of repetitions is not given."""
+FEWEST = 5
+"""Repetitions that a median needs even when a step takes long."""
+SIDE = 512
+"""Rows and columns of the matrices whose product is the measure: large enough for the matrix library's full rate."""
+SECONDS_OF_PRODUCTS = 0.25
+"""How long these products are taken, before the step and again after it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One piece of a step.
+
+    Attributes:
+        kind: ``layer``, ``loss``, ``feed``, ``gather``, ``update``, or ``else`` for the step without all of these.
+        name: of the node or loss; what happens, for the other kinds.
+        direction: ``forward`` or ``back`` for layers and losses.
+        seconds: the median. That of ``else`` is negative when the pieces take longer than the step.
+        bytes: of the arrays that this piece is the first to need, all shards together.
+        multiplications: of its matrix products, for the whole batch.
+    """
+
+    kind: str
+    name: str
+    direction: str | None
+    seconds: float
+    bytes: int
+    multiplications: int = 0
+
+    @property
+    def gflops(self) -> float | None:
+        """Billions of floating-point operations in a second: an addition comes with each multiplication."""
+        return 2e-9 * self.multiplications / self.seconds if self.multiplications and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A measured step.
+
+    Attributes:
+        rows: its pieces in the order of computation; their seconds add up to those of the step.
+        seconds: of the whole step.
+        quickest: of its repetitions. When it is much less than the median, other work has disturbed the machine, and
+            long pieces more than short ones.
+        plan_seconds: of the layers and losses in one go. One by one they take a little longer: chains of passes no
+            longer go through the cache across layers, and the threads wait for each other after each of them.
+        plan_bytes: in which the arrays of layers and losses lie. Dead memory is used again: it is less than their sum.
+        m: the samples of the batch.
+        division: as it came out; a batch has no more shards than samples.
+        matrix_gflops: the machine's rate for products of large matrices, with the step's threads and precision.
+    """
+
+    rows: tuple[Row, ...]
+    seconds: float
+    quickest: float
+    plan_seconds: float
+    plan_bytes: int
+    m: int
+    division: Division
+    repetitions: int
+    matrix_gflops: float
+
+    @property
+    def total(self) -> Row:
+        octets, multiplications = (sum(getattr(row, key) for row in self.rows) for key in ("bytes", "multiplications"))
+        return Row("total", "total", None, self.seconds, octets, multiplications)
+
+
+def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | None = None) -> Profile:
+    """Measure the training step of a network.
+
+    Args:
+        rows: rows-first arrays for every input and target, such as `random_rows`.
+        repetitions: as many as two seconds take when left out.
+
+    Raises:
+        InputError: for a network without a loss.
+        NumericalFailure: when a value of the step is not finite.
+    """
+    if not network.graph.losses:
+        raise InputError(
+            f"`{network.program.name}` has no loss, so it has no training step: declare one, such as `loss mse(y, t)`"
+        )
+    trainer = Trainer(network, accumulate=1)  # a batch without an update is no whole step
+    plan = _first_step(trainer, rows)
+    plan.run()
+    square = trainer.gather(plan)
+    works: list[Callable[[], Any]] = [
+        partial(trainer.step, rows, rate=0.0),
+        plan.run,
+        partial(trainer.feed, rows),
+        *(partial(plan.compute, programs) for _, programs in plan.by_parts()),
+        partial(plan.compute, [() for _ in plan.shards]),  # what it takes to start any part
+        partial(trainer.gather, plan),
+        partial(trainer.change, 0.0, square),
+    ]
+    before = matrix_rate(plan, network.dtype)
+    times = _times(works, network.backend, repetitions)
+    matrix_gflops = max(before, matrix_rate(plan, network.dtype))
+    step, run, feed, *parts, start, gather, change = map(median, times)
+    made = [
+        Row("feed", "feed the batch", None, feed, sum(shard.layout.fed_bytes for shard in plan.shards)),
+        *(_part(plan, moment, max(0.0, seconds - start)) for moment, seconds in enumerate(parts)),
+        *_over_weights(trainer, plan, gather, change),
+    ]
+    made.append(Row("else", "everything else", None, step - sum(row.seconds for row in made), 0))
+    plan_bytes = sum(shard.layout.memory.peak + shard.layout.own_bytes for shard in plan.shards)
+    return Profile(
+        rows=tuple(made),
+        seconds=step,
+        quickest=min(times[0]),
+        plan_seconds=run - start,
+        plan_bytes=plan_bytes,
+        m=plan.m,
+        division=Division(len(plan.shards), plan.division.blas),
+        repetitions=len(times[0]),
+        matrix_gflops=matrix_gflops,
+    )
+
+
+def random_rows(network: Network, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """A batch of the train section's size: numbers from 0 to 1, indices in their range, flags 0 and 1.
+
+    Args:
+        sizes: the symbolic sizes.
+
+    Returns:
+        Arrays ``(m, *shape)`` by the names of the inputs and targets, in the dtypes that data comes in.
+
+    Raises:
+        MemoryError: for a batch that no machine holds.
+    """
+    variables, m = (*network.program.inputs, *network.program.targets), network.program.train["batch"]
+    return {
+        variable.name: _drawn(variable, (m, *bind(variable.type.shape, dict(sizes))), Draw(network.seed, "profile", i))
+        for i, variable in enumerate(variables)
+    }
+
+
+def matrix_rate(plan: Plan, dtype: np.dtype[Any]) -> float:
+    """GFLOP/s of products of large square matrices, divided over threads as the plan's are.
+
+    The quickest of many counts: a neighbour on the machine only ever slows one down.
+    """
+    backend = plan.backend
+    programs = []
+    for _ in plan.shards:
+        A, B, C = (backend.zeros((SIDE, SIDE), dtype=dtype) for _ in range(3))
+        programs.append([backend.bind(backend.matmul, (A, B), {"out": C})])
+    multiply = partial(plan.compute, programs)
+    best, end = _seconds(multiply, backend), perf_counter() + SECONDS_OF_PRODUCTS
+    while perf_counter() < end:
+        best = min(best, _seconds(multiply, backend))
+    return 2e-9 * SIDE**3 * len(programs) / best
+
+
+def _first_step(trainer: Trainer, rows: Mapping[str, Any]) -> Plan:
+    """Take one step, which makes all that later ones use; returns the plan."""
+    try:
+        trainer.step(rows, rate=0.0)
+    except NumericalFailure as error:
+        where = trainer.feed(rows).first_not_finite() or "the loss"
+        raise NumericalFailure(f"{where} is not finite for the rows that the step was to be measured on") from error
+    return trainer.feed(rows)
+
+
+def _times(works: Sequence[Callable[[], Any]], backend: Backend, repetitions: int | None) -> list[tuple[float, ...]]:
+    """For each piece of work the seconds of its repetitions; all are done in order, again and again."""
+    for work in works:
+        work()
+    found: list[list[float]] = []
+    end = perf_counter() + SECONDS
+    while len(found) < repetitions if repetitions is not None else (len(found) < FEWEST or perf_counter() < end):
+        found.append([_seconds(work, backend) for work in works])
+    return list(zip(*found, strict=True))
+
+
+def _seconds(work: Callable[[], Any], backend: Backend) -> float:
+    start = perf_counter()
+    work()
+    backend.synchronize()
+    return perf_counter() - start
+
+
+def _part(plan: Plan, moment: int, seconds: float) -> Row:
+    layouts = [shard.layout for shard in plan.shards]
+    step, back = layouts[0].moments[moment]
+    return Row(
+        "layer" if step.loss is None else "loss",
+        step.name,
+        "back" if back else "forward",
+        seconds,
+        sum(layout.bytes_at(moment) for layout in layouts),
+        plan.m * _multiplications(plan, step, back=back),
+    )
+
+
+def _multiplications(plan: Plan, step: Step, *, back: bool) -> int:
+    """For one sample. Back there is a product for each matrix, ``dW = dY Xᵀ``, and another one where dX is wanted."""
+    if step.loss is not None:
+        return 0
+    once = products(plan.graph, plan.graph.nodes[step.name], plan.shards[0].layout.sizes)
+    forward = sum(once.values())
+    if not back:
+        return forward
+    of_weights = sum(once.get(gradient.weight, 0) for gradient in step.gradients if gradient.weight is not None)
+    return of_weights + (forward if any(gradient.tensor is not None for gradient in step.gradients) else 0)
+
+
+def _over_weights(trainer: Trainer, plan: Plan, gather: float, change: float) -> tuple[Row, Row]:
+    """The passes over all weights: the gradients of each shard, then the weights and the optimizer's state."""
+    graph, size = plan.graph, trainer.network.dtype.itemsize
+    weights = size * sum(prod(spec.shape) for spec in graph.weights)
+    trainable = size * sum(prod(spec.shape) for spec in graph.trainable.values())
+    state = trainable * len(trainer.optimizer.used_slots())
+    return (
+        Row("gather", "gather the gradients", None, gather, trainable * len(plan.shards)),
+        Row("update", f"update by {trainer.optimizer.name}", None, change, weights + state),
+    )
+
+
+def _drawn(variable: Variable, shape: tuple[int, ...], draw: Draw) -> np.ndarray:
+    if 8 * prod(shape) > sys.maxsize:
+        raise MemoryError(f"`{variable.name}` would have the shape {show(shape)}")
+    generator, type_ = draw.generator(), variable.type
+    if type_.kind == "float":
+        return generator.random(shape, dtype=np.float32)
+    if type_.kind == "flag":
+        return generator.integers(2, size=shape).astype(np.float32)
+    return generator.integers(type_.count if type_.count is not None else 2, size=shape)
