@@ -141,7 +141,7 @@ def _division(division: Division, m: int) -> str:
     """
     if division.shards > 1:
         return f"{division.shards} shards of up to {counted(-(-m // division.shards), 'sample')}, a thread each"
-    return f"{division.blas} threads in each product" if division.blas > 1 else "one thread"
+    return f"{division.blas} threads in each product" if (division.blas or 1) > 1 else "one thread"
 
 
 def _table(found: Profile) -> str:

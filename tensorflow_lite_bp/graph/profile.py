@@ -128,7 +128,8 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
         partial(trainer.change, 0.0, square),
     ]
     before = matrix_rate(plan, network.dtype)
-    times = _times(works, network.backend, repetitions)
+    with network.backend.computing():
+        times = _times(works, network.backend, repetitions)
     matrix_gflops = max(before, matrix_rate(plan, network.dtype))
     step, run, feed, *parts, start, gather, change = map(median, times)
     made = [
