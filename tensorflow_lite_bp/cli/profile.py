@@ -46,11 +46,11 @@ def profile(
              dead memory is used again
     MACs     multiplications (with an addition each) of matrix products
     of peak  the rate against that of products of large matrices, measured
-             with the same threads and precision
+             in as many threads and in the same precision
 
     The pieces are timed one by one, and `everything else` is the step without them. It may be negative, as chains of
-    layers are quicker in one go. On a busy machine, where the quickest step takes much less than the median, it has
-    the time of others too. The step has an update whatever train.accumulate is, and no metrics.
+    layers are quicker in one go. `disturbances` is what other processes take of a long step and not of its short
+    pieces: next to nothing on a quiet machine. The step has an update whatever train.accumulate is, and no metrics.
 
     \b
     Examples:
@@ -76,8 +76,9 @@ def profile(
         "blas_threads": found.division.blas,
         "repetitions": found.repetitions,
         "matrix_gflops": found.matrix_gflops,
-        "quickest_seconds": found.quickest,
+        "parts_seconds": found.parts_seconds,
         "plan_seconds": found.plan_seconds,
+        "start_seconds": found.start_seconds,
         "plan_bytes": found.plan_bytes,
         "parts": [_data(row, found) for row in found.rows],
         "step": _data(found.total, found),
@@ -106,6 +107,7 @@ def _sizes(network: Network, given: Sequence[str]) -> dict[str, int]:
 
 
 def _data(row: Row, found: Profile) -> dict[str, Any]:
+    gflops = found.gflops(row)
     return {
         "kind": row.kind,
         "name": row.name,
@@ -114,8 +116,8 @@ def _data(row: Row, found: Profile) -> dict[str, Any]:
         "share": row.seconds / found.seconds,
         "bytes": row.bytes,
         "multiplications": row.multiplications,
-        "gflops": row.gflops,
-        "of_matrix_gflops": row.gflops / found.matrix_gflops if row.gflops is not None else None,
+        "gflops": gflops,
+        "of_matrix_gflops": gflops / found.matrix_gflops if gflops is not None else None,
     }
 
 
@@ -127,8 +129,7 @@ def _heading(network: Network, found: Profile) -> str:
         f"medians of {counted(found.repetitions, 'repetition')}",
         f"products of large matrices peak at {found.matrix_gflops:.1f} GFLOP/s",
     ]
-    time = f"{_time(found.seconds)}, the quickest {_time(found.quickest)}"
-    heading = f"{network.program.name}: a training step of {samples} takes {time}"
+    heading = f"{network.program.name}: a training step of {samples} takes {_time(found.seconds)}"
     return f"{fill(heading, WIDTH)}\n{fill('; '.join(facts), WIDTH)}"
 
 
@@ -149,7 +150,8 @@ def _table(found: Profile) -> str:
     lines = [("part", unit, "share", "bytes", "MACs", "GFLOP/s", "of peak")]
     for row in (*found.rows, found.total):
         sign = {"forward": "> ", "back": "< ", None: ""}[row.direction]
-        rate = (f"{row.gflops:.1f}", f"{row.gflops / found.matrix_gflops:.0%}") if row.gflops is not None else ("", "")
+        gflops = found.gflops(row)
+        rate = (f"{gflops:.1f}", f"{gflops / found.matrix_gflops:.0%}") if gflops is not None else ("", "")
         products = short(row.multiplications) if row.multiplications else ""
         share = f"{row.seconds / found.seconds:.1%}"
         octets = size(row.bytes) if row.bytes else ""
@@ -159,11 +161,10 @@ def _table(found: Profile) -> str:
 
 def _remarks(found: Profile) -> str:
     """What the lines do not say: that layers are quicker in one go, and that they share memory."""
-    parts = [row for row in found.rows if row.direction is not None]
+    octets = sum(row.bytes for row in found.rows if row.direction is not None)
     return fill(
-        f"Layers and losses take {_time(sum(row.seconds for row in parts))} one by one and "
-        f"{_time(found.plan_seconds)} in one go, as in the step. Their arrays, "
-        f"{size(sum(row.bytes for row in parts))}, lie in {size(found.plan_bytes)}.",
+        f"Layers and losses take {_time(found.parts_seconds)} one by one and {_time(found.plan_seconds)} in one go, "
+        f"as in the step. Their arrays, {size(octets)}, lie in {size(found.plan_bytes)}.",
         WIDTH,
     )
 

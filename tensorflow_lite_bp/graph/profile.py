@@ -1,8 +1,11 @@
 """Where the time and the memory of a training step go: each layer and loss, forward and back, and what is around them.
 
 The step is taken again and again on random rows: whole, as `Trainer.step` takes it, and then piece by piece, in the
-order of computation, so that each piece finds the caches about as a step leaves them. Medians stand. The learning rate
-is 0: the work is the same, and the weights stay as they are.
+order of computation, so that each piece finds the caches about as a step leaves them. The learning rate is 0: the work
+is the same, and the weights stay as they are.
+
+Medians stand. What other processes take of the machine falls into the median of a long stretch and not into those of
+its short pieces, so it has a row of its own: otherwise it would look like a cost of the step.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
+from math import inf, prod
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,8 @@ from tensorflow_lite_bp.backend import Backend, Draw
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.layout import Step
 from tensorflow_lite_bp.graph.plan import Plan
-from tensorflow_lite_bp.graph.threads import Division, products
+from tensorflow_lite_bp.graph.team import team
+from tensorflow_lite_bp.graph.threads import Division, available, products
 from tensorflow_lite_bp.graph.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -45,7 +49,8 @@ class Row:
     """One piece of a step.
 
     Attributes:
-        kind: ``layer``, ``loss``, ``feed``, ``gather``, ``update``, or ``else`` for the step without all of these.
+        kind: ``layer``, ``loss``, ``feed``, ``gather``, ``update``; ``else`` for what a step takes more than these in
+            the same repetition; ``noise`` for what the medians of all of these leave of the step's median.
         name: of the node or loss; what happens, for the other kinds.
         direction: ``forward`` or ``back`` for layers and losses.
         seconds: the median. That of ``else`` is negative when the pieces take longer than the step.
@@ -60,11 +65,6 @@ class Row:
     bytes: int
     multiplications: int = 0
 
-    @property
-    def gflops(self) -> float | None:
-        """Billions of floating-point operations in a second: an addition comes with each multiplication."""
-        return 2e-9 * self.multiplications / self.seconds if self.multiplications and self.seconds > 0 else None
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -73,20 +73,22 @@ class Profile:
     Attributes:
         rows: its pieces in the order of computation; their seconds add up to those of the step.
         seconds: of the whole step.
-        quickest: of its repetitions. When it is much less than the median, other work has disturbed the machine, and
-            long pieces more than short ones.
-        plan_seconds: of the layers and losses in one go. One by one they take a little longer: chains of passes no
-            longer go through the cache across layers, and the threads wait for each other after each of them.
+        parts_seconds: of all layers and losses one by one.
+        plan_seconds: of all of them in one go, as in the step. One by one they take longer where a chain of passes goes
+            through the cache across layers, or where threads wait for each other after each of them.
+        start_seconds: what it takes to start a layer or loss by itself. It is taken off each.
         plan_bytes: in which the arrays of layers and losses lie. Dead memory is used again: it is less than their sum.
         m: the samples of the batch.
         division: as it came out; a batch has no more shards than samples.
-        matrix_gflops: the machine's rate for products of large matrices, with the step's threads and precision.
+        matrix_gflops: the machine's rate for products of large matrices, one in each of the step's threads, in its
+            precision.
     """
 
     rows: tuple[Row, ...]
     seconds: float
-    quickest: float
+    parts_seconds: float
     plan_seconds: float
+    start_seconds: float
     plan_bytes: int
     m: int
     division: Division
@@ -97,6 +99,14 @@ class Profile:
     def total(self) -> Row:
         octets, multiplications = (sum(getattr(row, key) for row in self.rows) for key in ("bytes", "multiplications"))
         return Row("total", "total", None, self.seconds, octets, multiplications)
+
+    def gflops(self, row: Row) -> float | None:
+        """Billions of floating-point operations in a second: an addition comes with each multiplication.
+
+        None without multiplications, and for what is so short that its start hides it.
+        """
+        measured = row.multiplications and row.seconds > self.start_seconds
+        return 2e-9 * row.multiplications / row.seconds if measured else None
 
 
 def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | None = None) -> Profile:
@@ -116,38 +126,31 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
         )
     trainer = Trainer(network, accumulate=1)  # a batch without an update is no whole step
     plan = _first_step(trainer, rows)
-    plan.run()
-    square = trainer.gather(plan)
-    works: list[Callable[[], Any]] = [
-        partial(trainer.step, rows, rate=0.0),
-        plan.run,
-        partial(trainer.feed, rows),
-        *(partial(plan.compute, programs) for _, programs in plan.by_parts()),
-        partial(plan.compute, [() for _ in plan.shards]),  # what it takes to start any part
-        partial(trainer.gather, plan),
-        partial(trainer.change, 0.0, square),
-    ]
-    before = matrix_rate(plan, network.dtype)
+    works = _works(trainer, plan, rows)
+    before = matrix_rate(network, plan.division.threads)
     with network.backend.computing():
-        times = _times(works, network.backend, repetitions)
-    matrix_gflops = max(before, matrix_rate(plan, network.dtype))
-    step, run, feed, *parts, start, gather, change = map(median, times)
+        step, run, feed, *parts, start, gather, change = _times(works, network.backend, repetitions)
+    matrix_gflops = max(before, matrix_rate(network, plan.division.threads))
+    starts = len(parts) * median(start)
+    pieces = zip(step, feed, *parts, gather, change, strict=True)
     made = [
-        Row("feed", "feed the batch", None, feed, sum(shard.layout.fed_bytes for shard in plan.shards)),
-        *(_part(plan, moment, max(0.0, seconds - start)) for moment, seconds in enumerate(parts)),
-        *_over_weights(trainer, plan, gather, change),
+        Row("feed", "feed the batch", None, median(feed), sum(shard.layout.fed_bytes for shard in plan.shards)),
+        *(_part(plan, moment, max(0.0, median(times) - median(start))) for moment, times in enumerate(parts)),
+        *_over_weights(trainer, plan, median(gather), median(change)),
+        Row("else", "everything else", None, median(whole - sum(each) for whole, *each in pieces) + starts, 0),
     ]
-    made.append(Row("else", "everything else", None, step - sum(row.seconds for row in made), 0))
+    made.append(Row("noise", "disturbances", None, median(step) - sum(row.seconds for row in made), 0))
     plan_bytes = sum(shard.layout.memory.peak + shard.layout.own_bytes for shard in plan.shards)
     return Profile(
         rows=tuple(made),
-        seconds=step,
-        quickest=min(times[0]),
-        plan_seconds=run - start,
+        seconds=median(step),
+        parts_seconds=median(map(sum, zip(*parts, strict=True))) - starts,
+        plan_seconds=median(run) - median(start),
+        start_seconds=median(start),
         plan_bytes=plan_bytes,
         m=plan.m,
         division=Division(len(plan.shards), plan.division.blas),
-        repetitions=len(times[0]),
+        repetitions=len(step),
         matrix_gflops=matrix_gflops,
     )
 
@@ -171,21 +174,24 @@ def random_rows(network: Network, sizes: Mapping[str, int]) -> dict[str, np.ndar
     }
 
 
-def matrix_rate(plan: Plan, dtype: np.dtype[Any]) -> float:
-    """GFLOP/s of products of large square matrices, divided over threads as the plan's are.
+def matrix_rate(network: Network, threads: int) -> float:
+    """GFLOP/s of products of large square matrices in so many threads, each with its own and at most one a processor.
 
-    The quickest of many counts: a neighbour on the machine only ever slows one down.
+    The quickest of many counts in each thread: a neighbour on the machine only ever slows one down.
     """
-    backend = plan.backend
-    programs = []
-    for _ in plan.shards:
-        A, B, C = (backend.zeros((SIDE, SIDE), dtype=dtype) for _ in range(3))
-        programs.append([backend.bind(backend.matmul, (A, B), {"out": C})])
-    multiply = partial(plan.compute, programs)
-    best, end = _seconds(multiply, backend), perf_counter() + SECONDS_OF_PRODUCTS
-    while perf_counter() < end:
-        best = min(best, _seconds(multiply, backend))
-    return 2e-9 * SIDE**3 * len(programs) / best
+    backend = network.backend
+    best = [inf] * min(threads, available())
+
+    def multiply(thread: int) -> None:
+        A, B, C = (backend.zeros((SIDE, SIDE), dtype=network.dtype) for _ in range(3))
+        product = backend.bind(backend.matmul, (A, B), {"out": C})
+        end = perf_counter() + SECONDS_OF_PRODUCTS
+        while best[thread] == inf or perf_counter() < end:
+            best[thread] = min(best[thread], _seconds(product, backend))
+
+    with backend.threads(1):
+        team(len(best), backend).run([partial(multiply, thread) for thread in range(len(best))])
+    return sum(2e-9 * SIDE**3 / seconds for seconds in best)
 
 
 def _first_step(trainer: Trainer, rows: Mapping[str, Any]) -> Plan:
@@ -196,6 +202,24 @@ def _first_step(trainer: Trainer, rows: Mapping[str, Any]) -> Plan:
         where = trainer.feed(rows).first_not_finite() or "the loss"
         raise NumericalFailure(f"{where} is not finite for the rows that the step was to be measured on") from error
     return trainer.feed(rows)
+
+
+def _works(trainer: Trainer, plan: Plan, rows: Mapping[str, Any]) -> list[Callable[[], Any]]:
+    """The step, all layers and losses in one go, and then the pieces of the step in their order.
+
+    Behind the layers and losses comes one that computes nothing: what it takes to start any of them.
+    """
+    plan.run()
+    square = trainer.gather(plan)
+    return [
+        partial(trainer.step, rows, rate=0.0),
+        plan.run,
+        partial(trainer.feed, rows),
+        *(partial(plan.compute, programs) for _, programs in plan.by_parts()),
+        partial(plan.compute, [() for _ in plan.shards]),
+        partial(trainer.gather, plan),
+        partial(trainer.change, 0.0, square),
+    ]
 
 
 def _times(works: Sequence[Callable[[], Any]], backend: Backend, repetitions: int | None) -> list[tuple[float, ...]]:

@@ -30,7 +30,7 @@ def test_text(project: Path, tflbp) -> None:
     assert lines[1].startswith("float32 on numpy; one thread; medians of 3 repetitions; ")
     start = next(index for index, line in enumerate(lines) if line.startswith("part"))
     assert lines[start].split() == ["part", "µs", "share", "bytes", "MACs", "GFLOP/s", "of", "peak"]
-    assert [line[:20].rstrip() for line in lines[start + 1 : start + 14]] == [
+    assert [line[:20].rstrip() for line in lines[start + 1 : start + 15]] == [
         "feed the batch",
         "> logits.dense",
         "> logits.tanh",
@@ -43,9 +43,10 @@ def test_text(project: Path, tflbp) -> None:
         "gather the gradients",
         "update by adam",
         "everything else",
+        "disturbances",
         "total",
     ]
-    total = lines[start + 13].split()
+    total = lines[start + 14].split()
     assert (total[2], total[5]) == ("100.0%", "320")
     assert max(map(len, lines)) <= 80
 
@@ -62,7 +63,7 @@ def test_long_names_fit_a_terminal(project: Path, tflbp) -> None:
 def test_json(project: Path, tflbp) -> None:
     found = tflbp("profile", "points.net", "--steps", 2, "--threads", 2, "--json").json
     parts, step = found.pop("parts"), found.pop("step")
-    measured = {name: found.pop(name) for name in ("matrix_gflops", "quickest_seconds", "plan_seconds")}
+    measured = {name: found.pop(name) for name in ("matrix_gflops", "parts_seconds", "plan_seconds", "start_seconds")}
     assert all(value > 0 for value in measured.values())
     assert found.pop("plan_bytes") > 0
     assert found == {
@@ -104,6 +105,7 @@ def test_bytes_are_those_of_the_plan_in_the_summary(project: Path, tflbp) -> Non
         "gather": memory["gradients"],
         "update": memory["weights"] + memory["optimizer"],
         "else": 0,
+        "noise": 0,
     }
 
 
