@@ -69,17 +69,6 @@ class Buffer:
     zeroed: bool = False
 
 
-def filled(shape: tuple[int, ...], value: float) -> Buffer:
-    """A buffer of one value. A product with ones gives sums, three times as fast as ``xp.sum`` along the rows."""
-
-    def values() -> np.ndarray:
-        import numpy as np
-
-        return np.full(shape, value)
-
-    return Buffer(shape, constant=values)
-
-
 @dataclass(frozen=True)
 class Example:
     """A small use of a layer, from which its tests are made.

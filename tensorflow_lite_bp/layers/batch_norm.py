@@ -12,7 +12,7 @@ from dsl.types import Shape, show
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, filled, matrix
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,11 @@ class BatchNorm(Layer, name="batch_norm"):
             "parts": Buffer((2, c, 1)),
             "sums": Buffer((2, c, 1)),
             "scale": Buffer((c, 1)),
-            "one": filled((columns,), 1.0),
         }
 
     def forward(self, xp: Any, ws: Any) -> None:
         X, Y, count = matrix(ws.X), matrix(ws.Y), self._count(ws)
-        xp.matmul(X, ws.one, out=ws.parts[0, :, 0])
+        xp.sum(X, axis=1, out=ws.parts[0, :, 0])
         xp.sum_shards(ws.parts[0], out=ws.mean)
         xp.multiply(ws.mean, 1 / count, out=ws.mean)
         xp.subtract(X, ws.mean, out=ws.C)  # the mean of X² minus μ² would lose the variance's digits
@@ -122,7 +121,7 @@ class BatchNorm(Layer, name="batch_norm"):
         """With db and dg of the whole batch dX = g R (dY - db / count - C R dg / count)."""
         dY, count = matrix(ws.dY), self._count(ws)
         db, dg = ws.parts
-        xp.matmul(dY, ws.one, out=db[:, 0])
+        xp.sum(dY, axis=1, out=db[:, 0])
         _dots(xp, dY, ws.C, out=dg)
         xp.multiply(dg, ws.R, out=dg)
         xp.copyto(ws.db, db[:, 0])

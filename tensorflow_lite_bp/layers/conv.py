@@ -19,7 +19,7 @@ from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.base import Initializer
 from tensorflow_lite_bp.initializers.he import He
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, filled, matrix
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
 from tensorflow_lite_bp.layers.unrolled import Unrolled
 from tensorflow_lite_bp.layers.window import Geometry, Padding, for_each
 
@@ -105,13 +105,12 @@ class Conv(Layer, name="conv"):
         X = self._unrolled(shapes[0])
         back = X.transposed(self.filters)
         filters = self.filters // self.groups
-        found = {
+        return {
             "U": Buffer((max(X.size, back.size if back is not None else X.copies),)),
             "V": Buffer((self.filters * X.height,)),
             "parts": Buffer(X.parts(filters)),
             "S": Buffer((X.groups, X.height, filters)),
         }
-        return {**found, "one": filled((X.rows.windows * X.width,), 1.0)} if self.bias else found
 
     def forward(self, xp: Any, ws: Any) -> None:
         X = self._unrolled(ws.X.shape)
@@ -120,7 +119,7 @@ class Conv(Layer, name="conv"):
     def backward(self, xp: Any, ws: Any) -> None:
         X = self._unrolled(ws.X.shape)
         if self.bias:
-            xp.matmul(matrix(ws.dY), ws.one, out=ws.db)
+            xp.sum(matrix(ws.dY), axis=1, out=ws.db)
         X.outer(xp, ws.dY, ws.X, ws.U, ws.parts, out=ws.S)
         by_tap = (X.groups, X.rows.kernel, X.channels, X.columns.kernel, -1)
         xp.copyto(self._taps(ws.dW, X).transpose(0, 3, 2, 4, 1), ws.S.reshape(by_tap))

@@ -12,7 +12,7 @@ from dsl.types import Shape, show
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, filled, matrix
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,14 @@ class LayerNorm(Layer, name="layer_norm"):
             "R": Buffer((1, columns), saved=True),
             "mean": Buffer((1, columns)),
             "work": Buffer((n, columns)),
-            "share": filled((1, n), 1 / n),
-            "one": filled((columns,), 1.0),
         }
 
     def forward(self, xp: Any, ws: Any) -> None:
         X, Y = matrix(ws.X), matrix(ws.Y)
-        xp.matmul(ws.share, X, out=ws.mean)
+        _mean(xp, X, out=ws.mean)
         xp.subtract(X, ws.mean, out=ws.N)
         xp.multiply(ws.N, ws.N, out=ws.work)
-        xp.matmul(ws.share, ws.work, out=ws.R)
+        _mean(xp, ws.work, out=ws.R)
         xp.add(ws.R, self.epsilon, out=ws.R)
         xp.sqrt(ws.R, out=ws.R)
         xp.divide(1.0, ws.R, out=ws.R)
@@ -79,17 +77,17 @@ class LayerNorm(Layer, name="layer_norm"):
 
     def backward(self, xp: Any, ws: Any) -> None:
         dY = matrix(ws.dY)
-        xp.matmul(dY, ws.one, out=ws.db)
+        xp.sum(dY, axis=1, out=ws.db)
         xp.multiply(dY, ws.N, out=ws.work)
-        xp.matmul(ws.work, ws.one, out=ws.dg)
+        xp.sum(ws.work, axis=1, out=ws.dg)
         if ws.dX is None:
             return
         dX = matrix(ws.dX)  # G, to begin with
         xp.multiply(dY, ws.g[:, None], out=dX)
         xp.multiply(dX, ws.N, out=ws.work)
-        xp.matmul(ws.share, ws.work, out=ws.mean)
+        _mean(xp, ws.work, out=ws.mean)
         xp.multiply(ws.N, ws.mean, out=ws.work)
-        xp.matmul(ws.share, dX, out=ws.mean)
+        _mean(xp, dX, out=ws.mean)
         xp.subtract(dX, ws.mean, out=dX)
         xp.subtract(dX, ws.work, out=dX)
         xp.multiply(dX, ws.R, out=dX)
@@ -108,3 +106,9 @@ class LayerNorm(Layer, name="layer_norm"):
         root = g.Sqrt(g.Add(mean(g.Mul(centred, centred)), g.constant(self.epsilon)))
         result: str = g.Add(g.Mul(g.Div(centred, root), along_features(at.g)), along_features(at.b))
         return result
+
+
+def _mean(xp: Any, A: Any, *, out: Any) -> None:
+    """The mean of each column, ``(1, columns)``."""
+    xp.sum(A, axis=0, keepdims=True, out=out)
+    xp.multiply(out, 1 / A.shape[0], out=out)
