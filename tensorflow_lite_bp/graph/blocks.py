@@ -18,6 +18,9 @@ from tensorflow_lite_bp.graph.recorder import Call
 SMALL = 1 << 13
 """Bytes below which a result is not cut: a call takes about as long as to write so many."""
 
+LONGEST = 64
+"""Calls of a chain: each new one is held against all before it."""
+
 
 def in_blocks(calls: Sequence[Call], backend: Backend) -> list[Call]:
     """The same calls with their chains cut for the cache of this backend."""
@@ -95,6 +98,8 @@ class _Chain:
         """Whether a call may join: as many rows, and no memory that one block would see in another state."""
         if not self.calls:
             return True
+        if len(self.calls) == LONGEST:
+            return False
         rows = len(operands[-1].array)
         return rows == len(self.calls[0][1][-1].array) and not any(map(self._clashes, operands))
 
