@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class NumpyBackend(Backend):
     sum, max = _REDUCTIONS  # what NumPy's functions of these names call in the end, after more time than a small sum
 
     def __init__(self) -> None:
-        self._constants: dict[tuple[float, np.dtype[Any]], np.ndarray] = {}
+        self._constants: dict[tuple[bytes, np.dtype[Any]], np.ndarray] = {}
 
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
@@ -81,7 +82,7 @@ class NumpyBackend(Backend):
         if function is np.put:
             array, indices, values = args
             return partial(array.put, indices, values)
-        if function in _REDUCTIONS:
+        if function in _REDUCTIONS and kwargs.keys() <= {"axis", "keepdims", "out"}:
             return self._bound_reduction(function, *args, **kwargs)
         if not isinstance(function, np.ufunc) or set(kwargs) != {"out"}:
             return partial(function, *args, **kwargs)
@@ -103,7 +104,8 @@ class NumpyBackend(Backend):
     ) -> Callable[[], Any]:
         """The sum of rows or columns of a matrix is a product with ones, which the matrix library is quicker at."""
         matrix = array.ndim == 2 and array.flags.c_contiguous and array.dtype == out.dtype and out.flags.c_contiguous
-        if function == self.sum and matrix and array.dtype.kind == "f" and array.shape[axis or 0] <= _LARGEST_CONSTANT:
+        ones = array.ndim == 2 and axis in (0, 1) and array.dtype.kind == "f" and array.shape[axis] <= _LARGEST_CONSTANT
+        if function == self.sum and matrix and ones:
             if axis == 1:
                 return partial(
                     np.dot, array, self._constant(np.array(1.0, array.dtype), array.shape[1]), out.reshape(-1)
@@ -115,7 +117,9 @@ class NumpyBackend(Backend):
     def _bound_number(self, function: np.ufunc, arg: Any, args: tuple[Any, ...], out: np.ndarray) -> Any:
         """A Python number as an array of the dtype that it would be given at every call."""
         arrays = [other for other in args if isinstance(other, np.ndarray)]
-        if isinstance(arg, np.ndarray) or not arrays or {array.dtype for array in arrays} != {out.dtype}:
+        if type(arg) not in (bool, int, float) or out.dtype.kind != "f":
+            return arg
+        if not arrays or {array.dtype for array in arrays} != {out.dtype}:
             return arg
         number = np.array(arg, out.dtype)
         if function not in _WITHOUT_SCALARS or out.size > _LARGEST_CONSTANT:
@@ -124,28 +128,40 @@ class NumpyBackend(Backend):
 
     def _constant(self, number: np.ndarray, size: int) -> np.ndarray:
         """That many times the same number."""
-        key = (float(number), number.dtype)
-        if key not in self._constants or self._constants[key].size < size:
-            self._constants[key] = np.full(size, number)
-        return self._constants[key][:size]
+        key = (number.tobytes(), number.dtype)
+        found = self._constants.get(key)
+        if found is None or found.size < size:
+            found = self._constants[key] = np.full(size, number)
+        return found[:size]
 
 
 class _Limit:
-    """So many threads for the matrix libraries inside, as many as before outside."""
+    """So many threads for the matrix libraries inside; when the last limit ends, as many as before the first."""
+
+    _lock = Lock()
+    _limits = 0
+    _before: list[int] = []
 
     def __init__(self, libraries: list[Any], count: int) -> None:
         self._libraries, self._count = libraries, count
 
     def __enter__(self) -> None:
-        self._before = [library.get_num_threads() for library in self._libraries]
-        for library, threads in zip(self._libraries, self._before, strict=True):
-            if threads != self._count:
-                library.set_num_threads(self._count)
+        with self._lock:
+            self._outside = [library.get_num_threads() for library in self._libraries]
+            if _Limit._limits == 0:
+                _Limit._before = self._outside
+            _Limit._limits += 1
+            self._set([self._count] * len(self._libraries))
 
     def __exit__(self, *raised: object) -> None:
-        for library, threads in zip(self._libraries, self._before, strict=True):
-            if threads != self._count:
-                library.set_num_threads(threads)
+        with self._lock:
+            _Limit._limits -= 1
+            self._set(_Limit._before if _Limit._limits == 0 else self._outside)
+
+    def _set(self, counts: list[int]) -> None:
+        for library, count in zip(self._libraries, counts, strict=True):
+            if library.get_num_threads() != count:
+                library.set_num_threads(count)
 
 
 def _bound_product(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> Callable[[], Any]:

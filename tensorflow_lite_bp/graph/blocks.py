@@ -30,6 +30,8 @@ def in_blocks(calls: Sequence[Call], backend: Backend) -> list[Call]:
     chain = _Chain(backend)
     for call in calls:
         operands = _row_wise(call, backend)
+        if operands is not None and _spoils_itself(operands, backend):
+            operands = None
         if operands is None or not chain.admits(operands):
             cut += chain.blocks(backend.cache)
             chain = _Chain(backend)
@@ -80,6 +82,9 @@ class _Span(NamedTuple):
     stop: int
     step: int
 
+    def apart(self, other: _Span) -> bool:
+        return self.stop <= other.start or other.stop <= self.start
+
     def same_rows(self, other: _Span) -> bool:
         """Whether a block of the one is the same memory as the block of the other."""
         return self == other and self.step > 0
@@ -106,7 +111,7 @@ class _Chain:
     def add(self, call: Call, operands: list[_Operand]) -> None:
         self.calls.append((call, operands))
         for operand in operands:
-            span = self._span(operand)
+            span = _span(operand, self.backend)
             self.spans[span] = self.spans.get(span, False) or operand.written
 
     def blocks(self, cache: int) -> Iterator[Call]:
@@ -124,17 +129,26 @@ class _Chain:
                 yield _rows(call, operands, slice(start, start + count))
 
     def _clashes(self, operand: _Operand) -> bool:
-        own = self._span(operand)
+        own = _span(operand, self.backend)
         return any(
-            (written or operand.written) and own.start < span.stop and span.start < own.stop and not own.same_rows(span)
+            (written or operand.written) and not own.apart(span) and not own.same_rows(span)
             for span, written in self.spans.items()
         )
 
-    def _span(self, operand: _Operand) -> _Span:
-        array = operand.array
-        start = self.backend.address(array)
-        extent = sum((size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True))
-        return _Span(start, start + extent + array.itemsize, array.strides[0] if operand.by_rows else 0)
+
+def _span(operand: _Operand, backend: Backend) -> _Span:
+    array = operand.array
+    first = backend.address(array)
+    ends = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    start = first + sum(min(end, 0) for end in ends)  # a stride may be negative
+    stop = first + sum(max(end, 0) for end in ends) + array.itemsize
+    return _Span(start, stop, array.strides[0] if operand.by_rows else 0)
+
+
+def _spoils_itself(operands: list[_Operand], backend: Backend) -> bool:
+    """Whether a call reads, other than exactly in place, the memory that it writes."""
+    *read, written = (_span(operand, backend) for operand in operands)
+    return not all(span.apart(written) or span.same_rows(written) for span in read)
 
 
 def _rows(call: Call, operands: list[_Operand], rows: slice) -> Call:

@@ -113,7 +113,7 @@ class Layout:
         self.tensors: dict[str, Slot] = {}
         self.gradients: dict[str, Slot] = {}
         self._last = self._last_uses(kept)
-        self._written: set[str] = set()  # weights whose gradient an earlier moment has written
+        self.written: set[str] = set()  # weights whose gradient an earlier moment has written
         for step, back in self.moments:
             if back:
                 self._lay_backward(step)
@@ -258,10 +258,10 @@ class Layout:
 
     def _weight_gradient(self, step: Step, time: int, letter: str, weight: str) -> Gradient:
         part = None
-        if weight in self._written:
+        if weight in self.written:
             shape = self.graph.trainable[weight].shape
             part = self.memory.slot(f"{step.name}: d{letter}", shape, self.dtype, first=time, last=time)
-        self._written.add(weight)
+        self.written.add(weight)
         return Gradient(letter, None, weight, part)
 
     def _gradient_end(self, tensor: str) -> int:

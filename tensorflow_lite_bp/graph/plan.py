@@ -88,7 +88,6 @@ class Plan:
             )
             recorder = Recorder(backend, shard=number, meetings=self._meetings)
             self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
-        self._team = team(len(shards), backend)
         self._works = [partial(self._replay, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
@@ -163,8 +162,10 @@ class Plan:
         self._together([partial(self._replay, program) for program in programs])
 
     def _together(self, works: Sequence[Callable[[], None]]) -> None:
+        if self._meetings.barrier.broken:  # by a run that failed
+            self._meetings.barrier.reset()
         with self.backend.computing(), self.backend.threads(self.division.blas):
-            self._team.run(works)
+            team(len(works), self.backend).run(works)
 
     def _replay(self, program: Calls) -> None:
         """One thread's calls. Whoever waits for it must not wait for ever when it fails."""
@@ -215,6 +216,8 @@ class Shard:
         self._weight_gradients = weights.shard_gradients(recorder.shard).views if layout.training else {}
         self._recorder, self._seed = recorder, seed
         self._spaces: dict[Step, Workspace] = {}
+        for weight in self._weight_gradients.keys() - layout.written:  # the optimizer works in what is no gradient
+            recorder.copyto(self._weight_gradients[weight], 0.0)
         for step, back in layout.moments:
             start = len(recorder.calls)
             results = self._record_backward(step) if back else self._record_forward(step)

@@ -17,6 +17,8 @@ from typing import Any
 from tensorflow_lite_bp.backend import Backend
 
 Work = Callable[[], Any]
+Answers = SimpleQueue[BaseException | None]
+Tasks = SimpleQueue[tuple[Work, Answers]]
 
 
 class Team:
@@ -27,8 +29,7 @@ class Team:
     """
 
     def __init__(self, size: int, setting: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._tasks: list[SimpleQueue[Work]] = [SimpleQueue() for _ in range(size - 1)]
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._tasks: list[Tasks] = [SimpleQueue() for _ in range(size - 1)]
         self._busy = Lock()
         for tasks in self._tasks:
             Thread(target=self._serve, args=(tasks, setting), daemon=True).start()
@@ -38,26 +39,28 @@ class Team:
         if len(works) == 1:
             works[0]()
             return
+        answers: Answers = SimpleQueue()  # of this call alone: one that was interrupted may leave some behind
         with self._busy:
             for tasks, work in zip(self._tasks, works[1:], strict=False):
-                tasks.put(work)
-            errors = [_error(works[0]), *self._errors(len(works) - 1)]
+                tasks.put((work, answers))
+            errors = [_error(works[0]), *self._errors(answers, len(works) - 1)]
         raised = [error for error in errors if error is not None]
         if raised:  # a thread that waited for one that failed has nothing to say
             raise next((error for error in raised if not isinstance(error, BrokenBarrierError)), raised[0])
 
-    def _serve(self, tasks: SimpleQueue[Work], setting: Callable[[], AbstractContextManager[Any]]) -> None:
+    def _serve(self, tasks: Tasks, setting: Callable[[], AbstractContextManager[Any]]) -> None:
         with setting():
             while True:
-                self._done.put(_error(tasks.get()))
+                work, answers = tasks.get()
+                answers.put(_error(work))
 
-    def _errors(self, count: int) -> list[BaseException | None]:
+    def _errors(self, answers: Answers, count: int) -> list[BaseException | None]:
         """What the other threads raised. Ctrl-C waits until they are done too: they write to the same arrays."""
         errors: list[BaseException | None] = []
         interrupt = None
         while len(errors) < count:
             try:
-                errors.append(self._done.get())
+                errors.append(answers.get())
             except KeyboardInterrupt as error:
                 interrupt = error
         return [interrupt, *errors]

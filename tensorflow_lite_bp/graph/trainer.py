@@ -71,10 +71,10 @@ class Trainer:
             square = self.gather(plan)
             if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
                 raise NumericalFailure(self._not_finite(plan, loss))
-            plan.advance()
             self.steps += 1
             if self.totals is not None:
                 self.totals.add(plan)
+            plan.advance()  # last: its scratch may lie where a tensor lay that was asked for
             if self._sum is None:
                 self.change(rate, square)
                 return loss
@@ -121,7 +121,7 @@ class Trainer:
             xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
             square = float(xp.dot(gradient, gradient))
         if self.clip_norm is not None and square > self.clip_norm**2:
-            xp.multiply(gradient, self.clip_norm / sqrt(square), out=gradient)
+            xp.multiply(gradient, self.clip_norm / self._norm(gradient, square), out=gradient)
         self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
 
     # Its state
@@ -163,6 +163,14 @@ class Trainer:
         xp.add(self._sum, gradient, out=self._sum)
         self._batches += 1
         self._samples += m
+
+    def _norm(self, gradient: Any, square: float) -> float:
+        """The root of the square, also where that is too large a number."""
+        if isfinite(square):
+            return sqrt(square)
+        xp = self.network.backend
+        largest = float(xp.abs(gradient).max())
+        return largest * sqrt(float(xp.square(gradient / largest).sum()))
 
     def _finite_gradient(self) -> bool:
         """Whether every entry is finite, when the sum of squares is too large a number."""

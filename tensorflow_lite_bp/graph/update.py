@@ -45,13 +45,12 @@ class Update:
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
             self._works.append(partial(_replay, replayed(backend, recorder.calls)))
-        self._team = team(len(self._works), backend)
 
     def apply(self, *, rate: float, step: int) -> None:
         """Change the weights; ``step`` counts from 1."""
         for name, value in self._optimizer.factors(rate=rate, step=step).items():
             self._by[name].fill(value)
-        self._team.run(self._works)
+        team(len(self._works), self._backend).run(self._works)
 
 
 class Gathering:
@@ -62,17 +61,17 @@ class Gathering:
     """
 
     def __init__(self, backend: Backend, gradients: Sequence[Any], *, threads: int) -> None:
+        self._backend = backend
         parts = cuts(backend, gradients[0], arrays=len(gradients), threads=threads)
         self._squares = [0.0] * len(parts)
         self._works = [
             partial(self._gather, number, backend, [[gradient[block] for gradient in gradients] for block in part])
             for number, part in enumerate(parts)
         ]
-        self._team = team(len(parts), backend)
 
     def run(self) -> float:
         """Gather; returns the sum of the squares of the gradient, which is finite when every entry is."""
-        self._team.run(self._works)
+        team(len(self._works), self._backend).run(self._works)
         return sum(self._squares)
 
     def _gather(self, number: int, backend: Backend, blocks: list[list[Any]]) -> None:
