@@ -18,7 +18,12 @@ def train(
         int | None, typer.Option(metavar="N", min=0, help="First weights, order of samples, dropout.")
     ] = None,
     backend: Annotated[str | None, typer.Option(metavar="numpy|cupy", help="What computes: numpy by default.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads of the matrix products.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Threads that compute a step; by default a rule on its work says how many."
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="The run folder; runs/NAME-001 by default.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
