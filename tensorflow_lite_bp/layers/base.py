@@ -182,3 +182,18 @@ def matrix(A: Any) -> Any:
         return A
     assert A.flags.c_contiguous, "a reshaped copy would not be the planned array"
     return A.reshape(A.shape[0], -1)
+
+
+def fixed_first_axis(layer: str, X: Shape, what: str) -> Shape:
+    """The shape itself, when its first axis has a fixed size: what norms keep a weight for each entry of.
+
+    Raises:
+        ShapeMismatch: for a single number, or a symbolic first size; ``what`` says what the first axis counts.
+    """
+    if not X or isinstance(X[0], str):
+        raise ShapeMismatch(
+            f"`{layer}` needs a fixed number of {what} on the first axis, and this is {show(X)}",
+            help="put an axis of fixed size first with `permute`" if X else "make a vector of it: `reshape([1])`",
+            input=0,
+        )
+    return X

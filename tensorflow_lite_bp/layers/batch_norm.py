@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from dsl.signature import ShapeMismatch
-from dsl.types import Shape, show
+from dsl.types import Shape
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, fixed_first_axis, matrix
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,7 @@ class BatchNorm(Layer, name="batch_norm"):
     momentum: float = setting(0.1, minimum=0, maximum=1, help="how far each step moves the running statistics")
 
     def shape(self, *shapes: Shape) -> Shape:
-        (X,) = shapes
-        if not X or isinstance(X[0], str):
-            raise ShapeMismatch(
-                f"`{self.name}` needs a fixed number of channels on the first axis, and this is {show(X)}",
-                help="put an axis of fixed size first with `permute`" if X else "make a vector of it: `reshape([1])`",
-                input=0,
-            )
-        return X
+        return fixed_first_axis(self.name, shapes[0], "channels")
 
     def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
         channels = shapes[0][:1]

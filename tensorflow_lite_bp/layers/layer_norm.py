@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from dsl.signature import ShapeMismatch
-from dsl.types import Shape, show
+from dsl.types import Shape
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.ones import Ones
 from tensorflow_lite_bp.initializers.zeros import Zeros
-from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, matrix
+from tensorflow_lite_bp.layers.base import Buffer, Example, Layer, Weight, fixed_first_axis, matrix
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,7 @@ class LayerNorm(Layer, name="layer_norm"):
     epsilon: float = setting(1e-5, above=0, help="ε, keeps the division finite")
 
     def shape(self, *shapes: Shape) -> Shape:
-        (X,) = shapes
-        if not X or isinstance(X[0], str):
-            raise ShapeMismatch(
-                f"`{self.name}` needs a fixed number of features on the first axis, and this is {show(X)}",
-                help="put an axis of fixed size first with `permute`" if X else "make a vector of it: `reshape([1])`",
-                input=0,
-            )
-        return X
+        return fixed_first_axis(self.name, shapes[0], "features")
 
     def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
         return {"g": Weight("gain", shapes[0][:1], Ones()), "b": Weight("bias", shapes[0][:1], Zeros())}
