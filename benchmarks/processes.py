@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +61,8 @@ class Worker:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.errors):
             assert stream is not None
-            stream.close()
+            with suppress(BrokenPipeError):  # a message that the process did not live to read
+                stream.close()
 
     def __enter__(self) -> Self:
         return self
