@@ -1,0 +1,1 @@
+"""Whether the gradients are right: by algebra, and by central differences."""

@@ -1,0 +1,244 @@
+"""The gradients of a declared network against central differences of its loss, in float64.
+
+The network runs through its own plan, in training mode: batch_norm takes the batch's statistics, and dropout's random
+numbers are addressed by the step, which stays the same, so its mask is frozen. One entry of a weight or an input is
+changed at a time, and only the forward part is computed again. What a quotient is worth, and what a kink is, says
+`proof.quotients`; whose fault a wrong gradient is, `proof.blame`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsl.program import Variable
+from dsl.types import bind
+from tensorflow_lite_bp.backend import Draw
+from tensorflow_lite_bp.errors import InputError, NumericalFailure
+from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.rows import RowCheck
+from tensorflow_lite_bp.graph.threads import multiplications
+from tensorflow_lite_bp.proof.blame import Guilty, guilty
+from tensorflow_lite_bp.proof.quotients import Compared, Entry, compare, drawn_indices
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.network import Network
+
+TOLERANCE = 1e-5
+"""The largest relative error of a right gradient. Right ones come to 1e-7 and less; a wrong line is seldom below 1e-2."""
+
+MOST, FEWEST = 100, 2
+"""Entries of each weight and input that are compared by default, where the network is small and where it is large."""
+
+WORK = 5e10
+"""Multiplications that the default number of entries may take: a few seconds on one processor."""
+
+_EVALUATIONS = 5  # of the loss, for an entry: a kink takes more
+
+
+@dataclass(frozen=True)
+class Row:
+    """One weight or input.
+
+    Attributes:
+        kind: ``weight`` or ``input``.
+        place: where it is declared: ``file:line``.
+        shape: of the weight; of an input with the samples first.
+        compared: None for an input that a loss takes as the truth: no gradient flows there.
+    """
+
+    name: str
+    kind: str
+    place: str
+    shape: tuple[int, ...]
+    compared: Compared | None
+
+    @property
+    def wrong(self) -> bool:
+        return self.compared is not None and self.compared.wrong > 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found. ``guilty`` is None when all is right."""
+
+    rows: tuple[Row, ...]
+    guilty: Guilty | None
+    loss: float
+    m: int
+    tolerance: float
+
+    @property
+    def right(self) -> bool:
+        return not any(row.wrong for row in self.rows)
+
+    @property
+    def worst(self) -> tuple[Row, Entry] | None:
+        """The entry with the largest relative error; None when none was compared."""
+        found = [(row, row.compared.worst) for row in self.rows if row.compared and row.compared.worst]
+        return max(found, key=lambda pair: pair[1].error, default=None)
+
+
+def gradcheck(
+    network: Network,
+    rows: Mapping[str, Any],
+    *,
+    entries: int | None = MOST,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Compare the gradient of every weight and float input with central differences of the loss.
+
+    Args:
+        network: in float64, on NumPy, with one thread. `off_constants` should have been called on it.
+        rows: rows-first arrays for every input and target, such as `drawn_rows`.
+        entries: of each weight and input, drawn with the network's seed; None for all.
+        progress: is told how many entries of how many are done.
+
+    Raises:
+        InputError: for a network without a loss, or with nothing to differentiate by.
+        NumericalFailure: when the loss of these rows is not finite.
+    """
+    assert network.precision == "float64"
+    accepted = network.accepted(rows)
+    inputs = _differentiable(network)
+    plan = network.plan("train", accepted, gradient_of=inputs)
+    plan.feed(accepted)
+    plan.run()
+    loss, magnitude = plan.loss(), float(np.abs(plan.losses()).sum())
+    if not isfinite(loss):
+        raise NumericalFailure(
+            f"{plan.first_not_finite() or 'the loss'} is not finite, and there is nothing to take differences of: "
+            "other rows may do (--data, --seed)"
+        )
+    forward, frozen = forward_of(plan), held_against(network.graph)
+    arrays = _arrays(network, plan, inputs)
+    chosen = {
+        name: drawn_indices(array.shape, entries, _generator(network, "entries", name))
+        for name, (array, _) in arrays.items()
+        if name not in frozen
+    }
+    total, done = sum(map(len, chosen.values())), 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    compared = {
+        name: compare(forward, *arrays[name], indices, magnitude=magnitude, tolerance=tolerance, after=count)
+        for name, indices in chosen.items()
+    }
+    places = _places(network.graph)
+    found = tuple(
+        Row(name, "input" if name in inputs else "weight", places[name], array.shape, compared.get(name))
+        for name, (array, _) in arrays.items()
+    )
+    wrong = [row.name for row in found if row.wrong]
+    blamed = guilty(network, plan, accepted, wrong, places, tolerance=tolerance) if wrong else None
+    return Report(found, blamed, loss, plan.m, tolerance)
+
+
+def drawn_rows(network: Network, m: int) -> dict[str, np.ndarray]:
+    """A batch for every input and target, drawn with the network's seed: normal numbers, indices in their range, flags
+    0 and 1. Symbolic sizes become small and different ones, 4 and upwards."""
+    sizes = {name: 4 + place for place, name in enumerate(network.program.sizes)}
+    return {
+        variable.name: _drawn(
+            variable, (m, *bind(variable.type.shape, sizes)), _generator(network, "rows", variable.name)
+        )
+        for variable in (*network.program.inputs, *network.program.targets)
+    }
+
+
+def off_constants(network: Network) -> None:
+    """Move the weights that start as constants (biases as zeros, gains as ones) by random numbers from -½ to ½.
+
+    A factor of 0 or 1 hides that it was forgotten. What the layers keep for themselves stays.
+    """
+    for name in network.graph.trainable:
+        W = network.weights[name]
+        if (W == W.flat[0]).all():
+            network.weights[name] = W + _generator(network, "weights", name).uniform(-0.5, 0.5, W.shape)
+
+
+def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
+    """How many entries of each weight and input are compared when nobody says: a rule on the work, never a timing."""
+    accepted = network.accepted(rows)
+    m = len(next(iter(accepted.values())))
+    arrays = len(network.graph.trainable) + len(_differentiable(network))
+    once = m * multiplications(network.graph, RowCheck(network.program).sizes(accepted))
+    return max(FEWEST, min(MOST, int(WORK / (_EVALUATIONS * arrays * max(1, once)))))
+
+
+def forward_of(plan: Plan) -> Callable[[], float]:
+    """The loss of what lies in the plan, computed without going back."""
+    programs: list[list[Any]] = [[] for _ in plan.shards]
+    for parts, calls in plan.by_parts():
+        if not parts[0].back:
+            for program, own in zip(programs, calls, strict=True):
+                program += own
+
+    def forward() -> float:
+        plan.compute(programs)
+        return plan.loss()
+
+    return forward
+
+
+def held_against(graph: Graph) -> set[str]:
+    """The inputs that a loss takes as the truth, or that lead to it. No gradient flows there, though the loss changes."""
+    targets = [item.inputs[1] for item, _ in graph.losses]
+    return {*targets, *(name for node in graph.ancestors(targets) for name in node.inputs)}
+
+
+def _differentiable(network: Network) -> list[str]:
+    program = network.program
+    if not network.graph.losses:
+        raise InputError(
+            f"`{program.name}` has no loss, so there is nothing to differentiate: declare one, such as `loss mse(y, t)`"
+        )
+    inputs = [variable.name for variable in program.inputs if variable.type.kind == "float"]
+    if not (network.graph.trainable or inputs):
+        raise InputError(f"`{program.name}` has neither weights nor float inputs: there is no gradient to check")
+    return inputs
+
+
+def _arrays(network: Network, plan: Plan, inputs: list[str]) -> dict[str, tuple[Any, np.ndarray]]:
+    """Weights and inputs: where the plan reads them, and the gradient that it has computed."""
+    plan.gather()
+    weights = network.arrays.gradients.views
+    found = {name: (network.arrays.arrays[name], np.array(gradient)) for name, gradient in weights.items()}
+    (shard,) = plan.shards
+    for name in inputs:
+        gradient = plan.fetch_gradient(name)
+        array = shard.fed[name]
+        found[name] = array, gradient if gradient is not None else np.zeros(array.shape)
+    return found
+
+
+def _places(graph: Graph) -> dict[str, str]:
+    """Where each weight and input stands in the file; a shared weight where it is first used."""
+    program = graph.program
+    found = {item.name: str(item.span) for item in (*program.inputs, *program.parameters)}
+    for node in program.nodes:
+        for name in graph.roles(node.name).values():
+            found.setdefault(name, str(node.span))
+    return found
+
+
+def _drawn(variable: Variable, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    if variable.type.kind == "float":
+        return generator.normal(size=shape)
+    count = variable.type.count
+    return generator.integers(count if variable.type.kind != "flag" and count is not None else 2, size=shape)
+
+
+def _generator(network: Network, purpose: str, name: str) -> np.random.Generator:
+    return Draw(network.seed, f"d {purpose}", zlib.crc32(name.encode())).generator()

@@ -1,0 +1,144 @@
+"""Difference quotients of a function at single entries of an array, against the gradient that is claimed for them.
+
+For an entry w and a step h the function is computed at w, w ± h and w ± h/2. With the central quotient
+``D(h) = (f(w + h) - f(w - h)) / 2h`` and the second difference ``S(h) = f(w + h) - 2 f(w) + f(w - h)``,
+
+- where f is smooth, ``D(h) - D(h/2) = O(h²)`` and ``S(h) - 4 S(h/2) = O(h⁴)``;
+- a kink at w ± s, s < h, where the slope jumps by J, leaves in D(h) a mistake of ``J (h - s) / 2h``, in the first of
+  these ``J/2 · s/h`` (s ≤ h/2) or ``J/2 · (h - s)/h``, in the second, divided by h, ``J |3s - h| / h`` or
+  ``J (h - s) / h``. The first alone misses a kink at w itself, the second alone one at s = h/3; the larger of both is
+  never less than 0.4 times the mistake. It is the *doubt* about a quotient.
+
+A quotient is trusted when its doubt is far below the tolerance. Otherwise a smaller h is tried, which leaves a kink
+beside w behind; where none is trusted the entry is a kink and is left out. What is further from the gradient than any
+kink can explain is a wrong gradient all the same.
+
+The rounding of f, ``eps · magnitude``, makes a *noise* of ``ROUNDING · eps · magnitude / h`` in the quotient. The
+relative error of a gradient g against a quotient d is ``|g - d| / max(|g|, |d|, noise / tolerance)``: differences
+below the noise never count as wrong, so that gradients that are zero, or nearly, are judged fairly.
+
+Source: for h and the error, W. H. Press et al., Numerical Recipes, 3rd edition (2007), section 5.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import frexp, inf, isfinite
+from sys import float_info
+from typing import Any
+
+import numpy as np
+
+STEPS = (2.0**-16, 2.0**-19, 2.0**-22)
+"""The steps h that are tried, for an entry between -1 and 1; larger entries take them times their power of two."""
+
+ROUNDING = 128
+"""Rounding errors of f, in units of ``eps · magnitude``, that a quotient may hold."""
+
+_MOST_DOUBT = 0.25  # of what is tolerated: a kink that is not seen then makes no right gradient wrong
+_BEYOND_DOUBT = 10.0  # a kink explains 2.5 times the doubt
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its place, the gradient that is claimed, the quotient, and the relative error of the one."""
+
+    index: tuple[int, ...]
+    gradient: float
+    difference: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The entries of one array that were looked at.
+
+    Attributes:
+        entries: how many were compared.
+        kinks: how many were left out.
+        wrong: how many of those compared have an error above the tolerance.
+        worst: that with the largest error; None when none was compared.
+    """
+
+    entries: int
+    kinks: int
+    wrong: int
+    worst: Entry | None
+
+
+def compare(
+    f: Callable[[], float],
+    array: np.ndarray,
+    gradient: np.ndarray,
+    indices: Iterable[tuple[int, ...]],
+    *,
+    magnitude: float,
+    tolerance: float,
+    after: Callable[[], None] = lambda: None,
+) -> Compared:
+    """Hold a gradient against the difference quotients of a function.
+
+    Args:
+        f: what is differentiated: it reads ``array``, whose entries are changed one by one and put back.
+        gradient: what is claimed, in the array's shape.
+        indices: the entries to look at.
+        magnitude: of the numbers whose sum f is; its rounding errors are measured by it.
+        after: is called when an entry is done.
+    """
+    start, found, kinks = f(), [], 0
+    for index in indices:
+        entry = _entry(f, array, index, float(gradient[index]), start, magnitude, tolerance)
+        if entry is None:
+            kinks += 1
+        else:
+            found.append(entry)
+        after()
+    wrong = sum(entry.error > tolerance for entry in found)
+    return Compared(len(found), kinks, wrong, max(found, key=lambda entry: entry.error, default=None))
+
+
+def drawn_indices(shape: tuple[int, ...], count: int | None, generator: np.random.Generator) -> list[tuple[int, ...]]:
+    """So many different places of an array, in its order; all of them where there are no more, or for None."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if count is None or count >= size:
+        return list(np.ndindex(shape))
+    chosen = np.sort(generator.choice(size, count, replace=False))
+    return [tuple(map(int, place)) for place in zip(*np.unravel_index(chosen, shape), strict=True)]
+
+
+def _entry(
+    f: Callable[[], float],
+    array: Any,
+    index: tuple[int, ...],
+    gradient: float,
+    start: float,
+    magnitude: float,
+    tolerance: float,
+) -> Entry | None:
+    """One entry; None for a kink."""
+    kept = array[index]
+    larger = 2.0 ** max(0, frexp(kept)[1])
+
+    def at(w: float) -> float:
+        array[index] = w
+        return f()
+
+    try:
+        for step in STEPS:
+            h = step * larger
+            above, below, near_above, near_below = (at(kept + d) for d in (h, -h, h / 2, -h / 2))
+            difference = (above - below) / (2 * h)
+            bends = above - 2 * start + below, near_above - 2 * start + near_below
+            doubt = max(abs(difference - (near_above - near_below) / h), abs(bends[0] - 4 * bends[1]) / h)
+            if not isfinite(difference + doubt):  # beside a pole, or where a logarithm ends
+                continue
+            noise = ROUNDING * float_info.epsilon * magnitude / h
+            largest = max(abs(difference), abs(gradient) if isfinite(gradient) else 0.0)
+            tolerated = max(tolerance * largest, noise)
+            off = abs(gradient - difference) if isfinite(gradient) else inf
+            if doubt <= _MOST_DOUBT * tolerated or off > tolerated + _BEYOND_DOUBT * doubt:
+                return Entry(index, gradient, difference, off / max(largest, noise / tolerance, float_info.min))
+    finally:
+        array[index] = kept
+    return None
