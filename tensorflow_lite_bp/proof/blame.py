@@ -5,9 +5,9 @@ computed one at a time. A layer goes forward on what the plan gives it, and back
 then writes is compared with central differences of ``Σ dY ⊙ Y``, a loss's with those of its value. The first that is
 wrong is the guilty one: what comes after it, on the way back, has only passed on what it was given.
 
-Where each is right alone, the plan is to blame: for memory that was used again while somebody still read it (the first
-result that differs from that of the plan that keeps everything says where), or else for how it adds up what arrives
-from several uses.
+Where each is right alone, the plan is to blame. It adds up what arrives from several uses, and each of these sums is
+looked at. It uses memory again, and must not while somebody still reads it: the first result that differs from that of
+the plan that keeps everything says who read too late.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ class Guilty:
     """What computes a wrong gradient.
 
     Attributes:
-        kind: ``layer`` or ``loss``; ``memory`` when a layer reads what is no longer there; ``sum`` when every layer is
-            right, and what their gradients add up to is not.
-        name: of the node or loss; for ``sum`` of the weight or input.
-        op: of the node or loss: ``dense``, ``mse``.
+        kind: ``layer`` or ``loss``: its own backward. When each is right alone: ``sum`` where the plan adds up wrongly,
+            ``memory`` where a result is spoiled by memory that was used again, ``plan`` for anything else.
+        name: of the node or loss; for ``plan`` of the first weight or input with a wrong gradient.
+        op: of the node or loss: ``dense``, ``mse``; None for ``plan``.
         place: ``file:line``.
-        letter: which gradient, in the layer's own letters: ``dW``; None for ``sum``.
-        entry: of that gradient, where it is wrong most; None for ``memory`` and ``sum``.
+        what: ``dW``, in the layer's own letters, for layers and losses; the tensor or weight of a ``sum``; the result
+            that is spoiled for ``memory``; empty for ``plan``.
+        entry: of a layer's or loss's gradient, where it is wrong most.
     """
 
     kind: str
     name: str
     op: str | None
     place: str
-    letter: str | None = None
+    what: str = ""
     entry: Entry | None = None
 
 
@@ -75,12 +76,12 @@ def guilty(
         found = bench.wrong(step, tolerance)
         if found is not None:
             return found
-    spoiled = _first_spoiled(plan, keeping)
-    if spoiled is not None:
-        step, what = spoiled
-        return Guilty("memory", step.name, _op(network, step), step.place, what)
+    for kind, place in (("sum", bench.first_wrong_sum()), ("memory", _first_spoiled(plan, keeping))):
+        if place is not None:
+            step, what = place
+            return Guilty(kind, step.name, _op(network, step), step.place, what)
     first = next(iter(wrong))
-    return Guilty("sum", first, None, places[first])
+    return Guilty("plan", first, None, places[first])
 
 
 def _keeping_plan(network: Network, rows: Mapping[str, Any]) -> Plan:
@@ -105,6 +106,10 @@ class _Bench:
     def wrong(self, step: Step, tolerance: float) -> Guilty | None:
         """The first gradient of a step, in the order of its ports and weights, that is wrong on its own."""
         self.plan.run()  # what is computed alone works where others keep theirs
+        with self.network.backend.computing():
+            return self._wrong_alone(step, tolerance)
+
+    def _wrong_alone(self, step: Step, tolerance: float) -> Guilty | None:
         dY = self._drawn(step) if step.loss is None else None
         self._compute(step)
         if dY is not None:
@@ -129,6 +134,26 @@ class _Bench:
                 return Guilty(kind, step.name, _op(self.network, step), step.place, letters, found.worst)
         return None
 
+    def first_wrong_sum(self) -> tuple[Step, str] | None:
+        """The first step after which a gradient is not what had arrived before and what the step adds."""
+        for parts, programs in self.plan.by_parts():
+            added = self._added(parts[0].step) if parts[0].back else {}
+            before = {name: np.array(self._whole(name)) for name in added}
+            self.plan.compute(programs)
+            for name, own in added.items():
+                if not _alike(self._whole(name), before[name] + sum(own)):
+                    return parts[0].step, name
+        return None
+
+    def _added(self, step: Step) -> dict[str, list[Any]]:
+        """What a step adds to gradients that earlier ones have begun, by tensor or weight."""
+        begun = {_target(each) for each in step.gradients if each.part is None}
+        parts: dict[str, list[Any]] = {}
+        for each in step.gradients:
+            if _target(each) not in begun:
+                parts.setdefault(_target(each), []).append(self._part(each))
+        return parts
+
     def _compute(self, step: Step, *, back: bool = False) -> None:
         self.plan.compute(self.calls[step, back])
 
@@ -137,21 +162,28 @@ class _Bench:
 
         A tensor that stands at several ports (``x * x``) has one gradient, their sum.
         """
-        uses: dict[str, list[Gradient]] = {}
-        for gradient in step.gradients:
-            uses.setdefault(gradient.tensor or gradient.weight or "", []).append(gradient)
-        shard, weights = self.shard, self.network.arrays
+        added = self._added(step)
+        letters: dict[str, list[str]] = {}
+        for each in step.gradients:
+            letters.setdefault(_target(each), []).append(f"d{each.letter}")
         found = []
-        for name, gradients in uses.items():
-            array = weights.arrays[name] if name in weights.arrays else shard.arrays[name]
-            whole = shard.gradients[name] if name in shard.gradients else weights.gradients.views[name]
-            parts = [shard.layout.memory.view(each.part, shard.memory) for each in gradients if each.part is not None]
-            gradient = whole if len(parts) < len(gradients) else sum(parts)  # else what others wrote is in the whole
-            found.append((" + ".join(f"d{each.letter}" for each in gradients), array, gradient))
+        for name, own in letters.items():
+            array = self.network.arrays.arrays.get(name, self.shard.arrays.get(name))
+            found.append((" + ".join(own), array, sum(added[name]) if name in added else self._whole(name)))
         return found
 
+    def _part(self, gradient: Gradient) -> Any:
+        """What a step has of a gradient that others have too."""
+        assert gradient.part is not None
+        return self.shard.layout.memory.view(gradient.part, self.shard.memory)
+
+    def _whole(self, name: str) -> Any:
+        """The gradient of a tensor or weight."""
+        return self.shard.gradients.get(name, self.network.arrays.gradients.views.get(name))
+
     def _drawn(self, step: Step) -> np.ndarray:
-        return self._generator(step).uniform(-1, 1, self.shard.gradients[step.name].shape)
+        shape: tuple[int, ...] = self.shard.gradients[step.name].shape
+        return self._generator(step).uniform(-1, 1, shape)
 
     def _generator(self, step: Step) -> np.random.Generator:
         return Draw(self.network.seed, "d layer", zlib.crc32(step.name.encode())).generator()
@@ -168,12 +200,22 @@ def _first_spoiled(plan: Plan, keeping: Plan) -> tuple[Step, str] | None:
         plan.compute(programs)
         part = parts[0]
         for what, array in part.results.items():
-            right = expected[part.step.name, part.back, what]
-            if not np.allclose(
-                array, right, rtol=1e-9, atol=1e-12 * float(np.abs(right).max(initial=0)), equal_nan=True
-            ):
+            if not _alike(array, expected[part.step.name, part.back, what]):
                 return part.step, what
     return None
+
+
+def _alike(array: Any, right: Any) -> bool:
+    """Equal but for rounding."""
+    near = 1e-12 * float(np.abs(right).max(initial=0))
+    return np.allclose(array, right, rtol=1e-9, atol=near, equal_nan=True)
+
+
+def _target(gradient: Gradient) -> str:
+    """The tensor or weight that a gradient belongs to."""
+    name = gradient.tensor if gradient.tensor is not None else gradient.weight
+    assert name is not None
+    return name
 
 
 def _op(network: Network, step: Step) -> str:

@@ -88,7 +88,7 @@ def compare(
     """
     start, found, kinks = f(), [], 0
     for index in indices:
-        entry = _entry(f, array, index, float(gradient[index]), start, magnitude, tolerance)
+        entry = _entry(f, array, index, float(gradient[index]), start=start, magnitude=magnitude, tolerance=tolerance)
         if entry is None:
             kinks += 1
         else:
@@ -112,6 +112,7 @@ def _entry(
     array: Any,
     index: tuple[int, ...],
     gradient: float,
+    *,
     start: float,
     magnitude: float,
     tolerance: float,
