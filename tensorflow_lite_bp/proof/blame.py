@@ -13,7 +13,7 @@ the plan that keeps everything says who read too late.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,7 @@ def guilty(
     network: Network,
     plan: Plan,
     rows: Mapping[str, Any],
-    wrong: Iterable[str],
-    places: Mapping[str, str],
+    wrong: Mapping[str, str],
     *,
     tolerance: float,
 ) -> Guilty:
@@ -67,7 +66,7 @@ def guilty(
 
     Args:
         plan: which computed them.
-        places: of weights and inputs.
+        wrong: their names, each with its place in the file.
     """
     keeping = _keeping_plan(network, rows)
     bench = _Bench(keeping, network)
@@ -80,8 +79,8 @@ def guilty(
         if place is not None:
             step, what = place
             return Guilty(kind, step.name, _op(network, step), step.place, what)
-    first = next(iter(wrong))
-    return Guilty("plan", first, None, places[first])
+    name, declared = next(iter(wrong.items()))
+    return Guilty("plan", name, None, declared)
 
 
 def _keeping_plan(network: Network, rows: Mapping[str, Any]) -> Plan:
@@ -117,18 +116,16 @@ class _Bench:
         self._compute(step, back=True)
         claimed = {letters: np.array(gradient) for letters, _, gradient in self._written(step)}
 
-        def total() -> float:
+        def value() -> float:
             self._compute(step)
-            return (
-                float(self.shard.losses[step.loss]) if dY is None else float(np.vdot(dY, self.shard.arrays[step.name]))
-            )
+            if dY is None:
+                return float(self.shard.losses[step.loss])
+            return float(np.vdot(dY, self.shard.arrays[step.name]))
 
-        start = total()
-        magnitude = abs(start) if dY is None else float(np.abs(dY * self.shard.arrays[step.name]).sum())
+        magnitude = abs(value()) if dY is None else float(np.abs(dY * self.shard.arrays[step.name]).sum())
         for letters, array, _ in self._written(step):
             indices = drawn_indices(array.shape, ENTRIES, self._generator(step))
-            gradient = claimed[letters]
-            found = compare(total, array, gradient, indices, magnitude=magnitude, tolerance=tolerance)
+            found = compare(value, array, claimed[letters], indices, magnitude=magnitude, tolerance=tolerance)
             if found.wrong:
                 kind = "layer" if step.loss is None else "loss"
                 return Guilty(kind, step.name, _op(self.network, step), step.place, letters, found.worst)

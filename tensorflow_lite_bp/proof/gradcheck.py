@@ -9,9 +9,9 @@ changed at a time, and only the forward part is computed again. What a quotient 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -112,42 +112,20 @@ def gradcheck(
     plan = network.plan("train", accepted, gradient_of=inputs)
     plan.feed(accepted)
     plan.run()
-    loss, magnitude = plan.loss(), float(np.abs(plan.losses()).sum())
+    loss = plan.loss()
     if not isfinite(loss):
         raise NumericalFailure(
             f"{plan.first_not_finite() or 'the loss'} is not finite, and there is nothing to take differences of: "
             "other rows may do (--data, --seed)"
         )
-    forward, frozen = forward_of(plan), held_against(network.graph)
-    arrays = _arrays(network, plan, inputs)
-    chosen = {
-        name: drawn_indices(array.shape, entries, _generator(network, "entries", name))
-        for name, (array, _) in arrays.items()
-        if name not in frozen
-    }
-    total, done = sum(map(len, chosen.values())), 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        progress(done, total)
-
-    compared = {
-        name: compare(forward, *arrays[name], indices, magnitude=magnitude, tolerance=tolerance, after=count)
-        for name, indices in chosen.items()
-    }
-    if not any(each.entries for each in compared.values()):
+    found = tuple(_rows(network, plan, inputs, entries=entries, tolerance=tolerance, progress=progress))
+    if not any(row.compared and row.compared.entries for row in found):
         raise NumericalFailure(
-            f"each of the {total} entries lies at a kink or is held as the truth, and none could be compared: "
-            "another batch may do (--data, --seed, --entries all)"
+            "no entry could be compared, as each lies at a kink or is what a loss takes as the truth: "
+            "other rows may do (--data, --seed)"
         )
-    places = _places(network.graph)
-    found = tuple(
-        Row(name, "input" if name in inputs else "weight", places[name], array.shape, compared.get(name))
-        for name, (array, _) in arrays.items()
-    )
-    wrong = [row.name for row in found if row.wrong]
-    blamed = guilty(network, plan, accepted, wrong, places, tolerance=tolerance) if wrong else None
+    wrong = {row.name: row.place for row in found if row.wrong}
+    blamed = guilty(network, plan, accepted, wrong, tolerance=tolerance) if wrong else None
     return Report(found, blamed, loss, plan.m, tolerance)
 
 
@@ -213,15 +191,46 @@ def _differentiable(network: Network) -> list[str]:
     return inputs
 
 
+def _rows(
+    network: Network,
+    plan: Plan,
+    inputs: list[str],
+    *,
+    entries: int | None,
+    tolerance: float,
+    progress: Callable[[int, int], None],
+) -> Iterator[Row]:
+    """Every weight and float input, compared for the batch that the plan has computed."""
+    arrays, places, frozen = _arrays(network, plan, inputs), _places(network.graph), held_against(network.graph)
+    chosen = {
+        name: drawn_indices(array.shape, entries, _generator(network, "entries", name))
+        for name, (array, _) in arrays.items()
+        if name not in frozen
+    }
+    forward, magnitude = forward_of(plan), float(np.abs(plan.losses()).sum())
+    done, total = count(1), sum(map(len, chosen.values()))
+    for name, (array, gradient) in arrays.items():
+        compared = None
+        if name in chosen:
+            compared = compare(
+                forward,
+                array,
+                gradient,
+                chosen[name],
+                magnitude=magnitude,
+                tolerance=tolerance,
+                after=lambda: progress(next(done), total),
+            )
+        yield Row(name, "input" if name in inputs else "weight", places[name], array.shape, compared)
+
+
 def _arrays(network: Network, plan: Plan, inputs: list[str]) -> dict[str, tuple[Any, np.ndarray]]:
     """Weights and inputs: where the plan reads them, and the gradient that it has computed."""
-    plan.gather()
-    weights = network.arrays.gradients.views
-    found = {name: (network.arrays.arrays[name], np.array(gradient)) for name, gradient in weights.items()}
     (shard,) = plan.shards
+    weights = network.arrays
+    found = {name: (weights.arrays[name], np.array(gradient)) for name, gradient in weights.gradients.views.items()}
     for name in inputs:
-        gradient = plan.fetch_gradient(name)
-        array = shard.fed[name]
+        array, gradient = shard.fed[name], plan.fetch_gradient(name)
         found[name] = array, gradient if gradient is not None else np.zeros(array.shape)
     return found
 
