@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
-from tensorflow_lite_bp.cli._layout import WIDTH, counted, table
+from tensorflow_lite_bp.cli._layout import WIDTH, counted, size, table
 from tensorflow_lite_bp.cli._options import Json, NetFile, Overrides
 from tensorflow_lite_bp.errors import EnvironmentFailure, InputError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from dsl.program import Program
     from tensorflow_lite_bp.network import Network
     from tensorflow_lite_bp.proof.blame import Guilty
     from tensorflow_lite_bp.proof.gradcheck import Report, Row
@@ -63,6 +65,8 @@ def gradcheck(
                  alone can make of d does not count
     at           where that is; an input's first index is the sample
 
+    An input that a loss holds its prediction against is not checked, as no gradient flows there.
+
     When a gradient is wrong, each layer and loss is checked by itself, from the loss back, and the first whose own
     backward is wrong is named, with its place in the file; the exit code is 1.
 
@@ -74,22 +78,19 @@ def gradcheck(
     from tensorflow_lite_bp.network import Network
     from tensorflow_lite_bp.proof.gradcheck import default_entries, drawn_rows, off_constants
     from tensorflow_lite_bp.proof.gradcheck import gradcheck as check
+    from tensorflow_lite_bp.table import checked
 
     most = _entries(entries)
     if not 0 < tolerance < 1:
         raise typer.BadParameter(f"--tolerance takes a number between 0 and 1, such as 1e-5, not {tolerance:g}")
-    network = Network.from_file(file, seed=seed, precision="float64", overrides=overrides)
-    network.use_threads(1)
+    program = checked(file, overrides=overrides)
+    _refuse_too_large(program, batch)
+    network = Network(program, seed=seed, precision="float64", threads=1)
     off_constants(network)
-    try:
-        rows = _first_rows(network, batch) if data else drawn_rows(network, batch)
-        most = default_entries(network, rows) if entries is None else most
-        with _progress() as progress:
-            report = check(network, rows, entries=most, tolerance=tolerance, progress=progress)
-    except MemoryError as error:
-        raise EnvironmentFailure(
-            f"not enough memory for {counted(batch, 'sample')} in float64: fewer need less (--batch {max(1, batch // 2)})"
-        ) from error
+    rows = _first_rows(network, batch) if data else drawn_rows(network, batch)
+    most = default_entries(network, rows) if entries is None else most
+    with _progress() as progress:
+        report = check(network, rows, entries=most, tolerance=tolerance, progress=progress)
     return Answer(
         _data(file, network, report, drawn=not data),
         text="\n\n".join([_heading(network, report, drawn=not data), _table(report), _sentence(report)]),
@@ -104,6 +105,27 @@ def _entries(typed: str | None) -> int | None:
     if not (typed.isascii() and typed.isdigit() and len(typed) < 10 and int(typed) > 0):
         raise typer.BadParameter(f"--entries takes a whole number from 1 to 999,999,999, or all, not `{typed}`")
     return int(typed)
+
+
+def _refuse_too_large(program: Program, batch: int) -> None:
+    """Say that memory lacks before any is taken: the system would rather end the process than refuse it."""
+    from tensorflow_lite_bp.graph.graph import Graph
+    from tensorflow_lite_bp.proof.gradcheck import bytes_needed
+
+    needed, there = bytes_needed(Graph(program), batch), _memory_of_machine()
+    if there is not None and needed > there:
+        raise EnvironmentFailure(
+            f"{counted(batch, 'sample')} of `{program.name}` in float64 need {size(needed)}, and this machine has "
+            f"{size(there)}: fewer samples (--batch) or a smaller network need less"
+        )
+
+
+def _memory_of_machine() -> int | None:
+    """Bytes; None where the system does not say."""
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    if not all(name in getattr(os, "sysconf_names", {}) for name in names):
+        return None
+    return os.sysconf(names[0]) * os.sysconf(names[1])
 
 
 def _first_rows(network: Network, batch: int) -> dict[str, np.ndarray]:
@@ -153,10 +175,10 @@ def _heading(network: Network, report: Report, *, drawn: bool) -> str:
 
 
 def _table(report: Report) -> str:
-    lines = [("weight or input", "checked", "kinks", "worst error", "at", "")]
+    lines = [("weight or input", "checked", "kinks", "worst error", "at", "verdict")]
     for row in report.rows:
         found = row.compared
-        numbers = (f"{found.entries:,}", f"{found.kinks:,}" if found.kinks else "") if found is not None else ("", "")
+        numbers = (f"{found.entries:,}", f"{found.kinks:,}") if found is not None else ("", "")
         worst = found.worst if found is not None else None
         error, at = (f"{worst.error:.1e}", _index(worst)) if worst is not None else ("", "")
         lines.append((row.name, *numbers, error, at, _verdict(row)))
@@ -165,7 +187,7 @@ def _table(report: Report) -> str:
 
 def _verdict(row: Row) -> str:
     if row.compared is None:
-        return "a loss's truth"
+        return "a loss's target"
     if row.wrong:
         return f"{row.compared.wrong:,} wrong"
     return "right" if row.compared.entries else "kinks only"

@@ -12,16 +12,17 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
-from math import isfinite
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsl.program import Variable
+from dsl.program import Program, Variable
 from dsl.types import bind
 from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.layout import Layout
 from tensorflow_lite_bp.graph.plan import Plan
 from tensorflow_lite_bp.graph.rows import RowCheck
 from tensorflow_lite_bp.graph.threads import multiplications
@@ -132,7 +133,7 @@ def gradcheck(
 def drawn_rows(network: Network, m: int) -> dict[str, np.ndarray]:
     """A batch for every input and target, drawn with the network's seed: normal numbers, indices in their range, flags
     0 and 1. Symbolic sizes become small and different ones, 4 and upwards."""
-    sizes = {name: 4 + place for place, name in enumerate(network.program.sizes)}
+    sizes = _small_sizes(network.program)
     return {
         variable.name: _drawn(
             variable, (m, *bind(variable.type.shape, sizes)), _generator(network, "rows", variable.name)
@@ -161,6 +162,13 @@ def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
     return max(FEWEST, min(MOST, int(WORK / (_EVALUATIONS * arrays * max(1, once)))))
 
 
+def bytes_needed(graph: Graph, m: int) -> int:
+    """The memory of a check on `drawn_rows`: weights, gradients, the batch, and a step's arrays, before any is made."""
+    weights = sum(prod(spec.shape) for spec in graph.weights) + sum(prod(s.shape) for s in graph.trainable.values())
+    layout = Layout(graph, mode="train", columns=m, sizes=_small_sizes(graph.program), dtype="float64")
+    return 8 * weights + 2 * layout.fed_bytes + layout.own_bytes + layout.memory.peak
+
+
 def forward_of(plan: Plan) -> Callable[[], float]:
     """The loss of what lies in the plan, computed without going back."""
     pieces = [programs for parts, programs in plan.by_parts() if not parts[0].back]
@@ -177,6 +185,10 @@ def held_against(graph: Graph) -> set[str]:
     """What a loss takes as the truth, and what leads to it: the loss changes with it, and no gradient flows there."""
     targets = [item.inputs[1] for item, _ in graph.losses]
     return {*targets, *(name for node in graph.ancestors(targets) for name in node.inputs)}
+
+
+def _small_sizes(program: Program) -> dict[str, int]:
+    return {name: 4 + place for place, name in enumerate(program.sizes)}
 
 
 def _differentiable(network: Network) -> list[str]:

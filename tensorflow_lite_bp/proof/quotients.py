@@ -10,8 +10,8 @@ For an entry w and a step h the function is computed at w, w ± h and w ± h/2. 
   never less than 0.4 times the mistake. It is the *doubt* about a quotient.
 
 A quotient is trusted when its doubt is far below the tolerance. Otherwise a smaller h is tried, which leaves a kink
-beside w behind; where none is trusted the entry is a kink and is left out. What is further from the gradient than any
-kink can explain is a wrong gradient all the same.
+beside w behind; where none is trusted the entry is a kink and is left out, unless each of them is further from the
+gradient than a kink can explain. Before a gradient is called wrong by one quotient it must be so by another h too.
 
 The rounding of f, ``eps · magnitude``, makes a *noise* of ``ROUNDING · eps · magnitude / h`` in the quotient. The
 relative error of a gradient g against a quotient d is ``|g - d| / max(|g|, |d|, noise / tolerance)``: differences
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import frexp, inf, isfinite
 from sys import float_info
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,8 @@ ROUNDING = 128
 """Rounding errors of f, in units of ``eps · magnitude``, that a quotient may hold."""
 
 _MOST_DOUBT = 0.25  # of what is tolerated: a kink that is not seen then makes no right gradient wrong
-_BEYOND_DOUBT = 10.0  # a kink explains 2.5 times the doubt
+_BEYOND_DOUBT = 4.0  # a kink explains 2.5 times the doubt
+_AGAIN = 0.75  # of h: other rounding errors, no larger by much
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,14 @@ def drawn_indices(shape: tuple[int, ...], count: int | None, generator: np.rando
     return [tuple(map(int, place)) for place in zip(*np.unravel_index(chosen, shape), strict=True)]
 
 
+class _Judged(NamedTuple):
+    """An entry at one h: whether its quotient is trusted, and whether no kink explains the difference."""
+
+    entry: Entry
+    trusted: bool
+    beyond: bool
+
+
 def _entry(
     f: Callable[[], float],
     array: Any,
@@ -125,21 +134,34 @@ def _entry(
         array[index] = w
         return f()
 
+    def judged(h: float) -> _Judged:
+        above, below, near_above, near_below = (at(kept + d) for d in (h, -h, h / 2, -h / 2))
+        difference = (above - below) / (2 * h)
+        bends = above - 2 * start + below, near_above - 2 * start + near_below
+        doubt = max(abs(difference - (near_above - near_below) / h), abs(bends[0] - 4 * bends[1]) / h)
+        noise = ROUNDING * float_info.epsilon * magnitude / h
+        off, largest = abs(gradient - difference), max(abs(gradient), abs(difference))
+        if not isfinite(gradient):
+            off, largest = inf, abs(difference)
+        tolerated = max(tolerance * largest, noise)
+        error = off / max(largest, noise / tolerance, float_info.min)
+        known = isfinite(difference + doubt)  # not beside a pole, or where a logarithm ends
+        return _Judged(
+            Entry(index, gradient, difference, error),
+            trusted=known and doubt <= _MOST_DOUBT * tolerated,
+            beyond=known and off > tolerated + _BEYOND_DOUBT * doubt,
+        )
+
     try:
-        for step in STEPS:
-            h = step * larger
-            above, below, near_above, near_below = (at(kept + d) for d in (h, -h, h / 2, -h / 2))
-            difference = (above - below) / (2 * h)
-            bends = above - 2 * start + below, near_above - 2 * start + near_below
-            doubt = max(abs(difference - (near_above - near_below) / h), abs(bends[0] - 4 * bends[1]) / h)
-            if not isfinite(difference + doubt):  # beside a pole, or where a logarithm ends
-                continue
-            noise = ROUNDING * float_info.epsilon * magnitude / h
-            largest = max(abs(difference), abs(gradient) if isfinite(gradient) else 0.0)
-            tolerated = max(tolerance * largest, noise)
-            off = abs(gradient - difference) if isfinite(gradient) else inf
-            if doubt <= _MOST_DOUBT * tolerated or off > tolerated + _BEYOND_DOUBT * doubt:
-                return Entry(index, gradient, difference, off / max(largest, noise / tolerance, float_info.min))
+        tried = []
+        for h in (step * larger for step in STEPS):
+            entry, trusted, _ = found = judged(h)
+            if trusted and entry.error > tolerance:
+                again = judged(_AGAIN * h)
+                trusted = again.trusted and again.entry.error > tolerance
+            if trusted:
+                return entry
+            tried.append(found)
+        return tried[0].entry if all(found.beyond for found in tried) else None
     finally:
         array[index] = kept
-    return None
