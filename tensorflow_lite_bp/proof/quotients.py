@@ -11,7 +11,7 @@ For an entry w and a step h the function is computed at w, w ± h and w ± h/2. 
 
 A quotient is trusted when its doubt is far below the tolerance. Otherwise a smaller h is tried, which leaves a kink
 beside w behind; where none is trusted the entry is a kink and is left out, unless each of them is further from the
-gradient than a kink can explain. Before a gradient is called wrong by one quotient it must be so by another h too.
+gradient than a small kink can explain. Before a gradient is called wrong by one quotient it must be so at another h.
 
 The rounding of f, ``eps · magnitude``, makes a *noise* of ``ROUNDING · eps · magnitude / h`` in the quotient. The
 relative error of a gradient g against a quotient d is ``|g - d| / max(|g|, |d|, noise / tolerance)``: differences
@@ -22,7 +22,7 @@ Source: for h and the error, W. H. Press et al., Numerical Recipes, 3rd edition 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import frexp, inf, isfinite
 from sys import float_info
@@ -33,11 +33,14 @@ import numpy as np
 STEPS = (2.0**-16, 2.0**-19, 2.0**-22)
 """The steps h that are tried, for an entry between -1 and 1; larger entries take them times their power of two."""
 
+_SMALL = 6  # entries below the power of two of minus this
+
 ROUNDING = 128
 """Rounding errors of f, in units of ``eps · magnitude``, that a quotient may hold."""
 
 _MOST_DOUBT = 0.25  # of what is tolerated: a kink that is not seen then makes no right gradient wrong
 _BEYOND_DOUBT = 4.0  # a kink explains 2.5 times the doubt
+_SEEN = 0.1  # of the slope: doubts beyond are of worse than kinks, and in a noise beyond nothing is seen
 _AGAIN = 0.75  # of h: other rounding errors, no larger by much
 
 
@@ -108,6 +111,14 @@ def drawn_indices(shape: tuple[int, ...], count: int | None, generator: np.rando
     return [tuple(map(int, place)) for place in zip(*np.unravel_index(chosen, shape), strict=True)]
 
 
+def _steps(w: float) -> Iterator[float]:
+    """The steps for an entry; at last one that is small beside a small entry, as functions like 1/w and log w need."""
+    _, exponent = frexp(w)
+    yield from (step * 2.0 ** max(0, exponent) for step in STEPS)
+    if w != 0 and exponent < -_SMALL:
+        yield STEPS[0] * 2.0**exponent
+
+
 class _Judged(NamedTuple):
     """An entry at one h: whether its quotient is trusted, and whether no kink explains the difference."""
 
@@ -128,7 +139,6 @@ def _entry(
 ) -> Entry | None:
     """One entry; None for a kink."""
     kept = array[index]
-    larger = 2.0 ** max(0, frexp(kept)[1])
 
     def at(w: float) -> float:
         array[index] = w
@@ -143,18 +153,20 @@ def _entry(
         off, largest = abs(gradient - difference), max(abs(gradient), abs(difference))
         if not isfinite(gradient):
             off, largest = inf, abs(difference)
-        tolerated = max(tolerance * largest, noise)
         error = off / max(largest, noise / tolerance, float_info.min)
         known = isfinite(difference + doubt)  # not beside a pole, or where a logarithm ends
+        known = known and (h >= STEPS[-1] or noise <= _SEEN * abs(difference))
         return _Judged(
             Entry(index, gradient, difference, error),
-            trusted=known and doubt <= _MOST_DOUBT * tolerated,
-            beyond=known and off > tolerated + _BEYOND_DOUBT * doubt,
+            trusted=known and doubt <= _MOST_DOUBT * max(tolerance * abs(difference), noise),
+            beyond=known
+            and doubt < _SEEN * abs(difference)
+            and off > max(tolerance * largest, noise) + _BEYOND_DOUBT * doubt,
         )
 
     try:
         tried = []
-        for h in (step * larger for step in STEPS):
+        for h in _steps(float(kept)):
             entry, trusted, _ = found = judged(h)
             if trusted and entry.error > tolerance:
                 again = judged(_AGAIN * h)

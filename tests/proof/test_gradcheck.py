@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tensorflow_lite_bp import Network
 from tensorflow_lite_bp.backend import Draw, get_backend
+from tensorflow_lite_bp.declare import registry
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.layout import Step
 from tensorflow_lite_bp.graph.plan import Shard
@@ -147,6 +148,44 @@ def test_a_broken_backward_is_found_and_named(
     assert guilty.place == ("<text>:5" if guilty.kind == "loss" else "<text>:4")
     assert guilty.entry is not None
     assert guilty.entry.error > 1e-4
+
+
+MANY = """network many
+input x: float[2, 4, 4]
+input z: float[3]
+target t: float[3]
+target k: class(3)
+parameter M: float[3, 3]
+h = x -> conv(2, kernel = 3) -> batch_norm -> relu -> max_pool(2) -> flatten -> dense(3)
+i = x -> permute([1, 2, 0]) -> avg_pool(2) -> layer_norm -> global_avg_pool -> dense(3) -> rms_norm -> softplus
+j = (M @ z) * h - z / (1.5 + i) -> dropout(0.2)
+y = -(j -> reshape([1, 3]) -> gelu -> global_max_pool -> dense(3)) + abs(h) + (2 * i) ^ 3
+loss mae(h * h, t)
+loss nll(softmax(y), k)
+loss cross_entropy(y -> log_softmax, k)
+"""
+OPS = sorted(
+    {op for item in ("nodes", "losses") for op in (each.op for each in getattr(network_of(MANY).program, item))}
+)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_whatever_is_slightly_wrong_is_named(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layer, operator and loss in turn, in the midst of all the others."""
+
+    def slightly(self: Any, xp: Any, ws: Any) -> None:
+        for role in ("dX", "dX1", "dX2", "dY"):  # what flows on; a loss writes dY, a layer reads it
+            gradient = getattr(ws, role, None) if op in registry["loss"] or role != "dY" else None
+            if gradient is not None:
+                xp.multiply(gradient, 1.001, out=gradient)
+
+    cls = next(entries[op] for entries in registry.values() if op in entries and hasattr(entries[op], "backward"))
+    monkeypatch.setattr(cls, "backward", after(cls, slightly))
+    guilty = checked(MANY, entries=10).guilty
+    assert guilty is not None
+    assert guilty.op == op
+    assert guilty.entry is not None
+    assert 1e-5 < guilty.entry.error < 1.001e-3
 
 
 def test_a_factor_of_one_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import cos, exp, inf, nan, sin, sqrt
+from math import cos, exp, inf, log, nan, sin, sqrt
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_a_kink_makes_no_right_gradient_wrong(distance: float, jump: float) -> N
     found = compared(f, 0.3, slope)
     assert found.wrong == 0
     assert found.kinks == (distance == 0)  # a smaller h leaves the others behind
-    assert compared(f, 0.3, 10 * (1 + slope)).wrong == 1
+    assert compared(f, 0.3, 10 * (1 + slope)).wrong == (distance != 0 or abs(jump) < 0.1)
 
 
 @pytest.mark.parametrize("gradient", [-1.0, 0.0, 0.3, 1.0])
@@ -68,6 +68,17 @@ def test_a_wrong_gradient_beside_a_kink_is_wrong() -> None:
     kinks = np.random.default_rng(0).uniform(-1e-7, 1e-7, 50)  # nearer than the smallest h
     found = compared(lambda w: 1 + w + 1e-4 * np.maximum(0, w - kinks).sum(), 0.0, 3.0)
     assert (found.entries, found.wrong, found.kinks) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("w", [0.5, 1e-3, 1e-9, 1e-15])
+def test_a_logarithm_near_its_end(w: float) -> None:
+    def f(x: float) -> float:
+        return -log(max(x, 1e-300))
+
+    found = compared(f, w, -1 / w)
+    assert (found.entries, found.wrong) == (1, 0)
+    assert compared(f, w, -1.01 / w).wrong == 1
+    assert compared(f, 0.0, -1e300).kinks == 1
 
 
 def test_a_jump_is_a_kink() -> None:
