@@ -153,7 +153,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         now = time.monotonic()
         if sys.stderr.isatty() and now - start >= 1 and now - drawn >= 0.1:
             left = (now - start) / done * (total - done)
-            sys.stderr.write(f"\r\x1b[K{done:,} of {counted(total, 'entry')}, {left:.0f} s left")
+            sys.stderr.write(f"\r\x1b[K{done:,} of {total:,} entries, {left:.0f} s left")
             sys.stderr.flush()
             drawn, shown = now, True
 
@@ -199,7 +199,8 @@ def _sentence(report: Report) -> str:
     assert report.worst is not None
     row, entry = report.worst
     kinks = sum(each.compared.kinks for each in report.rows if each.compared is not None)
-    left_out = f"; {counted(kinks, 'entry')} at kinks {'was' if kinks == 1 else 'were'} left out" if kinks else ""
+    entries = "1 entry at a kink was" if kinks == 1 else f"{kinks:,} entries at kinks were"
+    left_out = f"; {entries} left out" if kinks else ""
     return fill(
         f"All gradients agree with central differences: the worst relative error is {entry.error:.1e}, in `{row.name}`"
         f"{left_out}.",
