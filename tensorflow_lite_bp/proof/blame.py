@@ -22,7 +22,7 @@ import numpy as np
 from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.graph.layout import Gradient, Step
 from tensorflow_lite_bp.graph.plan import Calls, Plan
-from tensorflow_lite_bp.proof.quotients import Entry, compare, drawn_indices
+from tensorflow_lite_bp.proof.quotients import Entry, compare, drawn_places
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.network import Network
@@ -124,8 +124,8 @@ class _Bench:
 
         magnitude = abs(value()) if dY is None else float(np.abs(dY * self.shard.arrays[step.name]).sum())
         for letters, array, _ in self._written(step):
-            indices = drawn_indices(array.shape, ENTRIES, self._generator(step))
-            found = compare(value, array, claimed[letters], indices, magnitude=magnitude, tolerance=tolerance)
+            places = drawn_places(array.size, ENTRIES, self._generator(step))
+            found = compare(value, array, claimed[letters], places, magnitude=magnitude, tolerance=tolerance)
             if found.wrong:
                 kind = "layer" if step.loss is None else "loss"
                 return Guilty(kind, step.name, _op(self.network, step), step.place, letters, found.worst)

@@ -27,7 +27,7 @@ from tensorflow_lite_bp.graph.plan import Plan
 from tensorflow_lite_bp.graph.rows import RowCheck
 from tensorflow_lite_bp.graph.threads import multiplications
 from tensorflow_lite_bp.proof.blame import Guilty, guilty
-from tensorflow_lite_bp.proof.quotients import Compared, Entry, compare, drawn_indices
+from tensorflow_lite_bp.proof.quotients import Compared, Entry, compare, drawn_places
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.network import Network
@@ -42,6 +42,7 @@ WORK = 5e10
 """Multiplications that the default number of entries may take: a few seconds on one processor."""
 
 _EVALUATIONS = 5  # of the loss, for an entry: a kink takes more
+_NODE = 1e5  # multiplications that take about as long as what a node costs besides
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
     accepted = network.accepted(rows)
     m = len(next(iter(accepted.values())))
     arrays = len(network.graph.trainable) + len(_differentiable(network))
-    once = m * multiplications(network.graph, RowCheck(network.program).sizes(accepted))
+    products = m * multiplications(network.graph, RowCheck(network.program).sizes(accepted))
+    once = products + _NODE * len(network.graph.nodes)
     return max(FEWEST, min(MOST, int(WORK / (_EVALUATIONS * arrays * max(1, once)))))
 
 
@@ -215,7 +217,7 @@ def _rows(
     """Every weight and float input, compared for the batch that the plan has computed."""
     arrays, places, frozen = _arrays(network, plan, inputs), _places(network.graph), held_against(network.graph)
     chosen = {
-        name: drawn_indices(array.shape, entries, _generator(network, "entries", name))
+        name: drawn_places(array.size, entries, _generator(network, "entries", name))
         for name, (array, _) in arrays.items()
         if name not in frozen
     }

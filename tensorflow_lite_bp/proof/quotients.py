@@ -22,7 +22,7 @@ Source: for h and the error, W. H. Press et al., Numerical Recipes, 3rd edition 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import frexp, inf, isfinite
 from sys import float_info
@@ -75,7 +75,7 @@ def compare(
     f: Callable[[], float],
     array: np.ndarray,
     gradient: np.ndarray,
-    indices: Iterable[tuple[int, ...]],
+    places: Iterable[int],
     *,
     magnitude: float,
     tolerance: float,
@@ -86,29 +86,29 @@ def compare(
     Args:
         f: what is differentiated: it reads ``array``, whose entries are changed one by one and put back.
         gradient: what is claimed, in the array's shape.
-        indices: the entries to look at.
+        places: the entries to look at, counted in row-major order; see `drawn_places`.
         magnitude: of the numbers whose sum f is; its rounding errors are measured by it.
         after: is called when an entry is done.
     """
-    start, found, kinks = f(), [], 0
-    for index in indices:
+    start, found, wrong, worst = f(), [0, 0], 0, None
+    for place in places:
+        index = tuple(map(int, np.unravel_index(place, array.shape)))
         entry = _entry(f, array, index, float(gradient[index]), start=start, magnitude=magnitude, tolerance=tolerance)
-        if entry is None:
-            kinks += 1
-        else:
-            found.append(entry)
+        found[entry is None] += 1
+        if entry is not None:
+            wrong += entry.error > tolerance
+            worst = entry if worst is None or entry.error > worst.error else worst
         after()
-    wrong = sum(entry.error > tolerance for entry in found)
-    return Compared(len(found), kinks, wrong, max(found, key=lambda entry: entry.error, default=None))
+    entries, kinks = found
+    return Compared(entries, kinks, wrong, worst)
 
 
-def drawn_indices(shape: tuple[int, ...], count: int | None, generator: np.random.Generator) -> list[tuple[int, ...]]:
-    """So many different places of an array, in its order; all of them where there are no more, or for None."""
-    size = int(np.prod(shape, dtype=np.int64))
+def drawn_places(size: int, count: int | None, generator: np.random.Generator) -> Sequence[int]:
+    """So many different entries of an array of that size, ascending; all where there are no more, or for None."""
     if count is None or count >= size:
-        return list(np.ndindex(shape))
-    chosen = np.sort(generator.choice(size, count, replace=False))
-    return [tuple(map(int, place)) for place in zip(*np.unravel_index(chosen, shape), strict=True)]
+        return range(size)
+    places: list[int] = np.sort(generator.choice(size, count, replace=False)).tolist()
+    return places
 
 
 def _steps(w: float) -> Iterator[float]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensorflow_lite_bp.proof.quotients import STEPS, Compared, compare, drawn_indices
+from tensorflow_lite_bp.proof.quotients import STEPS, Compared, compare, drawn_places
 
 NEAR = [0.0, 2 / 7, 0.3, 1 / 3, 0.4, 0.5, 0.7, 0.99]
 """Distances of a kink in units of h: where one of the two signs of a kink vanishes, and between."""
@@ -18,7 +18,7 @@ NEAR = [0.0, 2 / 7, 0.3, 1 / 3, 0.4, 0.5, 0.7, 0.99]
 
 def compared(f: Callable[[float], float], w: float, gradient: float, *, tolerance: float = 1e-5) -> Compared:
     W = np.array([w])
-    found = compare(lambda: f(float(W[0])), W, np.array([gradient]), [(0,)], magnitude=abs(f(w)), tolerance=tolerance)
+    found = compare(lambda: f(float(W[0])), W, np.array([gradient]), [0], magnitude=abs(f(w)), tolerance=tolerance)
     assert W[0] == w
     return found
 
@@ -117,14 +117,30 @@ def test_an_entry_is_put_back_after_an_interruption() -> None:
         return 0.0
 
     with pytest.raises(KeyboardInterrupt):
-        compare(f, W, np.zeros((1, 2)), [(0, 1)], magnitude=1.0, tolerance=1e-5)
+        compare(f, W, np.zeros((1, 2)), [1], magnitude=1.0, tolerance=1e-5)
     assert W.tolist() == [[0.25, 2.0]]
 
 
-def test_drawn_indices() -> None:
+def test_drawn_places() -> None:
     generator = np.random.default_rng(0)
-    assert drawn_indices((2, 2), 4, generator) == drawn_indices((2, 2), None, generator) == [*np.ndindex(2, 2)]
-    assert drawn_indices((), 3, generator) == [()]
-    some = drawn_indices((10, 10), 30, generator)
+    assert drawn_places(4, 4, generator) == drawn_places(4, None, generator) == range(4)
+    some = drawn_places(100, 30, generator)
     assert len(set(some)) == 30
     assert some == sorted(some)
+    assert min(some) >= 0
+    assert max(some) < 100
+
+
+def test_a_single_number_and_the_worst_of_several() -> None:
+    X = np.array(0.5)
+    single = compare(lambda: float(X) ** 2, X, np.array(1.0), range(1), magnitude=1.0, tolerance=1e-5)
+    assert single.worst is not None
+    assert (single.entries, single.wrong, single.worst.index) == (1, 0, ())
+    Y = np.arange(6.0).reshape(2, 3)
+    wrong = np.array([[0.0, 2.2, 4.0], [6.0, 8.0, 5.0]])  # of y², but for 10 % and 50 %
+    several = compare(lambda: float((Y * Y).sum()), Y, wrong, range(6), magnitude=55.0, tolerance=1e-5)
+    assert several.worst is not None
+    assert (several.entries, several.wrong, several.worst.index) == (6, 2, (1, 2))
+    assert several.worst.error == pytest.approx(0.5)
+    some = compare(lambda: float((Y * Y).sum()), Y, wrong, [0, 1, 3], magnitude=55.0, tolerance=1e-5)
+    assert (some.entries, some.wrong) == (3, 1)
