@@ -35,11 +35,15 @@ Calls = Sequence[Callable[[], Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a shard's calls: a step forward or back, and the arrays that it leaves behind."""
+    """A stretch of a shard's calls: a step forward or back, and the arrays that it leaves behind.
+
+    From ``sums`` on, what the step wrote back is added to what other uses have written.
+    """
 
     step: Step
     back: bool
     start: int
+    sums: int
     stop: int
     results: Mapping[str, Any]
 
@@ -221,7 +225,10 @@ class Shard:
         for step, back in layout.moments:
             start = len(recorder.calls)
             results = self._record_backward(step) if back else self._record_forward(step)
-            self.parts.append(Part(step, back, start, len(recorder.calls), results))
+            sums = len(recorder.calls)
+            if back:
+                self._record_sums(step)
+            self.parts.append(Part(step, back, start, sums, len(recorder.calls), results))
         self.program = replayed(backend, in_blocks(recorder.calls, backend))
         self.advancing = replayed(backend, self._record_advance()) if layout.training and recorder.shard == 0 else []
 
@@ -270,23 +277,25 @@ class Shard:
         return {"the value of the loss": self.losses}
 
     def _record_backward(self, step: Step) -> dict[str, Any]:
-        """Let a layer or a loss write its gradients; to what other uses have written already it is added."""
+        """Let a layer or a loss write its gradients."""
         space = self._spaces[step]
         if step.loss is None:
             vars(space).update({f"d{port}": None for port in step.inputs}, dY=self.gradients[step.name])
         vars(space).update({role: self._view(slot) for role, slot in step.backward_buffers.items()})
-        results, sums = {}, []
+        results = {}
         for gradient in step.gradients:
-            whole = self._whole(gradient)
-            part = whole if gradient.part is None else self._view(gradient.part)
-            if part is not whole:
-                sums.append((whole, part))
+            part = self._whole(gradient) if gradient.part is None else self._view(gradient.part)
             vars(space)[f"d{gradient.letter}"] = part
             results[f"the gradient d{gradient.letter} of"] = part
         step.derivation.backward(self._recorder, space)
-        for whole, part in sums:
-            self._recorder.add(whole, part, out=whole)
         return results
+
+    def _record_sums(self, step: Step) -> None:
+        """Add a step's gradients to what other uses of the same tensors and weights have written already."""
+        for gradient in step.gradients:
+            if gradient.part is not None:
+                whole = self._whole(gradient)
+                self._recorder.add(whole, self._view(gradient.part), out=whole)
 
     def _record_advance(self) -> list[Any]:
         recorder = Recorder(self.backend)

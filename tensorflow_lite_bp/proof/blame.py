@@ -13,15 +13,15 @@ the plan that keeps everything says who read too late.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.graph.layout import Gradient, Step
-from tensorflow_lite_bp.graph.plan import Calls, Plan
+from tensorflow_lite_bp.graph.plan import Calls, Part, Plan
 from tensorflow_lite_bp.proof.quotients import Entry, compare, drawn_places
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ class _Bench:
     def __init__(self, plan: Plan, network: Network) -> None:
         self.plan, self.network = plan, network
         (self.shard,) = plan.shards
-        self.calls: dict[tuple[Step, bool], list[Calls]] = {
-            (parts[0].step, parts[0].back): programs for parts, programs in plan.by_parts()
-        }
+        self.calls = {(part.step, part.back): self._own_and_sums(part) for part in self.shard.parts}
+
+    def _own_and_sums(self, part: Part) -> tuple[Calls, Calls]:
+        """What a layer or loss computes itself, and behind it the sums with what others have written."""
+        return self.shard.calls_of(replace(part, stop=part.sums)), self.shard.calls_of(replace(part, start=part.sums))
 
     def wrong(self, step: Step, tolerance: float) -> Guilty | None:
         """The first gradient of a step, in the order of its ports and weights, that is wrong on its own."""
@@ -114,7 +116,7 @@ class _Bench:
         if dY is not None:
             self.shard.gradients[step.name][...] = dY
         self._compute(step, back=True)
-        claimed = {letters: np.array(gradient) for letters, _, gradient in self._written(step)}
+        claimed = list(self._claimed(step))
 
         def value() -> float:
             self._compute(step)
@@ -123,9 +125,9 @@ class _Bench:
             return float(np.vdot(dY, self.shard.arrays[step.name]))
 
         magnitude = abs(value()) if dY is None else float(np.abs(dY * self.shard.arrays[step.name]).sum())
-        for letters, array, _ in self._written(step):
+        for letters, array, gradient in claimed:
             places = drawn_places(array.size, ENTRIES, self._generator(step))
-            found = compare(value, array, claimed[letters], places, magnitude=magnitude, tolerance=tolerance)
+            found = compare(value, array, gradient, places, magnitude=magnitude, tolerance=tolerance)
             if found.wrong:
                 kind = "layer" if step.loss is None else "loss"
                 return Guilty(kind, step.name, _op(self.network, step), step.place, letters, found.worst)
@@ -133,49 +135,45 @@ class _Bench:
 
     def first_wrong_sum(self) -> tuple[Step, str] | None:
         """The first step after which a gradient is not what had arrived before and what the step adds."""
-        for parts, programs in self.plan.by_parts():
-            added = self._added(parts[0].step) if parts[0].back else {}
-            before = {name: np.array(self._whole(name)) for name in added}
-            self.plan.compute(programs)
-            for name, own in added.items():
-                if not _alike(self._whole(name), before[name] + sum(own)):
-                    return parts[0].step, name
+        for step, back in self.shard.layout.moments:
+            own, sums = self.calls[step, back]
+            self.plan.compute([own])
+            added = [each for each in step.gradients if each.part is not None] if back else []
+            totals = {_target(each): np.array(self._whole(each)) for each in added}
+            for each in added:
+                totals[_target(each)] += self._written(each)
+            self.plan.compute([sums])
+            for each in added:
+                if not _alike(self._whole(each), totals[_target(each)]):
+                    return step, _target(each)
         return None
 
-    def _added(self, step: Step) -> dict[str, list[Any]]:
-        """What a step adds to gradients that earlier ones have begun, by tensor or weight."""
-        begun = {_target(each) for each in step.gradients if each.part is None}
-        parts: dict[str, list[Any]] = {}
-        for each in step.gradients:
-            if _target(each) not in begun:
-                parts.setdefault(_target(each), []).append(self._part(each))
-        return parts
-
     def _compute(self, step: Step, *, back: bool = False) -> None:
-        self.plan.compute(self.calls[step, back])
+        own, _ = self.calls[step, back]
+        self.plan.compute([own])
 
-    def _written(self, step: Step) -> list[tuple[str, Any, Any]]:
-        """What backward writes: letters, the array that it is the gradient of, the gradient.
+    def _claimed(self, step: Step) -> Iterator[tuple[str, Any, np.ndarray]]:
+        """The gradients that a step's backward has written: the letters, the array that it is the gradient of, itself.
 
-        A tensor that stands at several ports (``x * x``) has one gradient, their sum.
+        A tensor that stands at several ports (``x * x``) has one gradient, the sum over them.
         """
-        added = self._added(step)
-        letters: dict[str, list[str]] = {}
+        uses: dict[str, list[Gradient]] = {}
         for each in step.gradients:
-            letters.setdefault(_target(each), []).append(f"d{each.letter}")
-        found = []
-        for name, own in letters.items():
+            uses.setdefault(_target(each), []).append(each)
+        for name, gradients in uses.items():
             array = self.network.arrays.arrays.get(name, self.shard.arrays.get(name))
-            found.append((" + ".join(own), array, sum(added[name]) if name in added else self._whole(name)))
-        return found
+            letters = " + ".join(f"d{each.letter}" for each in gradients)
+            yield letters, array, np.sum([self._written(each) for each in gradients], axis=0)
 
-    def _part(self, gradient: Gradient) -> Any:
-        """What a step has of a gradient that others have too."""
-        assert gradient.part is not None
+    def _written(self, gradient: Gradient) -> Any:
+        """Where a step writes its own share of a gradient."""
+        if gradient.part is None:
+            return self._whole(gradient)
         return self.shard.layout.memory.view(gradient.part, self.shard.memory)
 
-    def _whole(self, name: str) -> Any:
-        """The gradient of a tensor or weight."""
+    def _whole(self, gradient: Gradient) -> Any:
+        """The gradient of a tensor or weight, from all its uses."""
+        name = _target(gradient)
         return self.shard.gradients.get(name, self.network.arrays.gradients.views.get(name))
 
     def _drawn(self, step: Step) -> np.ndarray:
