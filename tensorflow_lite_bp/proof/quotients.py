@@ -33,8 +33,6 @@ import numpy as np
 STEPS = (2.0**-16, 2.0**-19, 2.0**-22)
 """The steps h that are tried, for an entry between -1 and 1; larger entries take them times their power of two."""
 
-_SMALL = 6  # entries below the power of two of minus this
-
 ROUNDING = 128
 """Rounding errors of f, in units of ``eps · magnitude``, that a quotient may hold."""
 
@@ -115,8 +113,17 @@ def _steps(w: float) -> Iterator[float]:
     """The steps for an entry; at last one that is small beside a small entry, as functions like 1/w and log w need."""
     _, exponent = frexp(w)
     yield from (step * 2.0 ** max(0, exponent) for step in STEPS)
-    if w != 0 and exponent < -_SMALL:
+    if w != 0 and STEPS[0] * 2.0**exponent < STEPS[-1]:
         yield STEPS[0] * 2.0**exponent
+
+
+def _quotient(values: Sequence[float], middle: float, h: float) -> tuple[float, float]:
+    """D(h) and the doubt about it, from the function at w - h, w - h/2, w + h/2, w + h, and at w itself."""
+    far_below, below, above, far_above = values
+    difference = (far_above - far_below) / (2 * h)
+    bend = far_above - 2 * middle + far_below
+    near_bend = above - 2 * middle + below
+    return difference, max(abs(difference - (above - below) / h), abs(bend - 4 * near_bend) / h)
 
 
 class _Judged(NamedTuple):
@@ -145,10 +152,7 @@ def _entry(
         return f()
 
     def judged(h: float) -> _Judged:
-        above, below, near_above, near_below = (at(kept + d) for d in (h, -h, h / 2, -h / 2))
-        difference = (above - below) / (2 * h)
-        bends = above - 2 * start + below, near_above - 2 * start + near_below
-        doubt = max(abs(difference - (near_above - near_below) / h), abs(bends[0] - 4 * bends[1]) / h)
+        difference, doubt = _quotient([at(kept + d) for d in (-h, -h / 2, h / 2, h)], start, h)
         noise = ROUNDING * float_info.epsilon * magnitude / h
         off, largest = abs(gradient - difference), max(abs(gradient), abs(difference))
         if not isfinite(gradient):
