@@ -301,5 +301,5 @@ def dtype_of(type_: TensorType, floats: str) -> str:
 
 
 def buffer_dtype(buffer: Buffer, floats: str) -> str:
-    """The dtype of a buffer, where real numbers have the plan's precision."""
-    return {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]
+    """The dtype of a buffer, where real numbers have the plan's precision; objects are of any kind."""
+    return floats if floats == "object" else {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]

@@ -1,0 +1,249 @@
+"""Proofs of one layer or loss on one of its examples, on each branch of a function with kinks.
+
+A layer is held against the derivative of any E by way of its result: ``∂E/∂y`` are free symbols. A loss is held against
+its own derivative.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from dsl.types import TensorType
+from tensorflow_lite_bp.backend import Draw, get_backend
+from tensorflow_lite_bp.backend.exact import DECISIONS, NoBranch, symbol
+from tensorflow_lite_bp.declare import Declared, settings_of
+from tensorflow_lite_bp.graph.workspace import Workspace
+from tensorflow_lite_bp.layers.base import Buffer, Layer
+from tensorflow_lite_bp.losses.base import Loss
+from tensorflow_lite_bp.proof.ledger import Entry, Ledger, count
+
+SAMPLES = 2
+"""Columns of a proof: enough to see a sum over the batch, and a sample in another's place."""
+_TRIES = 5  # to find a sample point that lies on a branch
+_GRID = 1009  # sample values are fractions of this prime
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found of one subject on one branch."""
+
+    subject: str
+    settings: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    branch: str
+    comparisons: int
+    entries: tuple[Entry, ...]
+    seconds: float = field(compare=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return count(self.entries)
+
+
+Sampler = Callable[[str, tuple[int, ...], float, float], np.ndarray]
+"""Sample values for an array of that letter and shape, from low to high."""
+
+
+def layer_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
+    """A layer's or operator's gradients on an example, branch by branch."""
+
+    def one(ledger: Ledger, sampler: Sampler) -> None:
+        prove_layer(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
+
+    yield from _on_branches(cls.name, example, example.shapes, one, seconds, deadline)
+
+
+def loss_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
+    """A loss's gradient on an example."""
+
+    def one(ledger: Ledger, sampler: Sampler) -> None:
+        prove_loss(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
+
+    shapes = (example.prediction.shape, example.target.shape)
+    yield from _on_branches(cls.name, example, shapes, one, seconds, deadline)
+
+
+def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> None:
+    """Run forward and backward on symbols, and check the gradient of each input and trainable weight."""
+    xp, m = get_backend("exact"), SAMPLES
+    ports = dict(zip(layer.ports, example.shapes, strict=True))
+    inputs = {}
+    for port, shape in ports.items():
+        whole = shape if port in example.parameters else (*shape, m)
+        sampled = sampler(port, whole, example.low, example.high)
+        inputs[port] = ledger.free(port, sampled, per_sample=port not in example.parameters)
+    wanted = layer.weights(*example.shapes)
+    weights = {}
+    for letter, weight in wanted.items():
+        sampled = sampler(letter, _known(weight.shape), -1.0 if weight.trainable else 0.5, 1.0)
+        weights[letter] = ledger.free(letter, sampled, per_sample=False)
+    types = (TensorType("float", shape, per_sample=port not in example.parameters) for port, shape in ports.items())
+    Y = unwritten("Y", (*_known(layer.result(*types).shape), m))
+    buffers = _buffers(xp, layer.buffers(*(X.shape for X in inputs.values())))
+    gradients = {f"d{role}": unwritten(f"d{role}", A.shape) for role, A in {**inputs, **weights}.items()}
+    ws = Workspace(m=m, draw=Draw(1, "proof"), Y=Y, **inputs, **weights, **buffers, **gradients)
+    layer.forward(xp, ws)
+    ledger.define("Y", Y)
+    ws.dY = ledger.arriving(Y)
+    layer.backward(xp, ws)
+    for role, variables in {**inputs, **weights}.items():
+        if role in inputs or wanted[role].trainable:
+            ledger.check(variables, gradients[f"d{role}"])
+
+
+def prove_loss(ledger: Ledger, loss: Loss, example: Any, sampler: Sampler) -> None:
+    """Run a loss on symbols, and check its gradient by the prediction. Class targets are numbers, others symbols."""
+    xp, m = get_backend("exact"), SAMPLES
+    prediction, target = example.prediction, example.target
+    Y = ledger.free("Y", sampler("Y", (*prediction.shape, m), example.low, example.high), per_sample=True)
+    T = targets(ledger, "T", target, m, sampler, example.low, example.high)
+    E, dY = unwritten("E", ()), unwritten("dY", Y.shape)
+    scale = 3 * loss.scale(prediction.shape, target.shape, m)
+    ws = Workspace(m=m, scale=scale, Y=Y, T=T, E=E, dY=dY, **_buffers(xp, loss.buffers(Y.shape, T.shape)))
+    loss.forward(xp, ws)
+    ledger.objective("E", E[()])
+    loss.backward(xp, ws)
+    ledger.check(Y, dY)
+
+
+def targets(
+    ledger: Ledger, name: str, type_: TensorType, m: int, sampler: Sampler, low: float = -1.0, high: float = 1.0
+) -> np.ndarray:
+    """An array of targets: indices are numbers, each in turn; yes-or-no values and floats are symbols."""
+    shape = (*_known(type_.shape), m)
+    if type_.count is not None:
+        return (np.arange(np.prod(shape, dtype=int)) % type_.count).reshape(shape).astype(object)
+    if type_.kind == "flag":
+        low, high = 0.1, 0.9  # any value between no and yes: the formulas hold for all
+    return ledger.free(name, sampler(name, shape, low, high), per_sample=True)
+
+
+def all_settings(cls: type[Declared], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as the checker gives them: every one, defaults filled in."""
+    return {item.name: item.default for item in settings_of(cls)} | dict(given)
+
+
+# Branches
+
+
+def sampler_of(seed: int, *, kinks: tuple[float, ...] = (), turn: int = 0, mirrored: bool = False) -> Sampler:
+    """Drawn sample values, no two alike.
+
+    Args:
+        kinks: they part the range into intervals, and entry after entry lies in the next one.
+        turn: in which interval the first entry lies.
+        mirrored: the same values, the last first in size: what was larger is smaller.
+    """
+
+    def sample(letter: str, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+        rng = np.random.default_rng([seed, zlib.crc32(letter.encode())])
+        inside = [kink for kink in kinks if low < kink < high]
+        ends = [low, *inside, high]
+        made = np.empty(shape, dtype=object)
+        for number, place in enumerate(np.ndindex(shape)):
+            interval = (number + turn) % (len(ends) - 1)
+            share = (1 + Fraction(int(rng.integers(1, 10**6)), 10**6)) / 3  # not near the ends
+            share = 1 - share if mirrored else share
+            start, stop = (Fraction(end).limit_denominator(1000) for end in ends[interval : interval + 2])
+            if not inside:
+                share = 3 * share - 1  # the whole range
+            made[place] = start + (stop - start) * share
+        return made
+
+    return sample
+
+
+def _on_branches(
+    subject: str,
+    example: Any,
+    shapes: tuple[tuple[int, ...], ...],
+    prove: Callable[[Ledger, Sampler], None],
+    seconds: float,
+    deadline: float,
+) -> Iterator[Proof]:
+    """A proof for each turn of the intervals between kinks; where samples decided comparisons, for a mirror too."""
+    kinks = getattr(example, "kinks", ())
+    turns = [{"turn": turn} for turn in range(len(kinks) + 1)] if kinks else [{}, {"mirrored": True}]
+    for how in turns:
+        proof = _first_that_works(subject, example, shapes, prove, {"kinks": kinks, **how}, seconds, deadline)
+        yield proof
+        if not proof.comparisons:
+            return  # it holds everywhere
+
+
+def _first_that_works(
+    subject: str,
+    example: Any,
+    shapes: tuple[tuple[int, ...], ...],
+    prove: Callable[[Ledger, Sampler], None],
+    how: Mapping[str, Any],
+    seconds: float,
+    deadline: float,
+) -> Proof:
+    started = monotonic()
+    for seed in range(_TRIES):
+        ledger = Ledger(deadline=deadline, seconds=seconds)
+        try:
+            prove(ledger, sampler_of(seed, **how))
+        except NoBranch:
+            if seed == _TRIES - 1:
+                raise
+            continue
+        break
+    branch = branch_of(how, DECISIONS.comparisons)
+    return Proof(
+        subject,
+        example.settings,
+        shapes,
+        branch,
+        DECISIONS.comparisons,
+        tuple(ledger.entries),
+        monotonic() - started,
+    )
+
+
+def branch_of(how: Mapping[str, Any], comparisons: int) -> str:
+    """Which branch a proof holds on, in words."""
+    if not comparisons:
+        return "everywhere"
+    kinks = how.get("kinks", ())
+    if kinks:
+        ends = ["", *(f"{kink:g}" for kink in kinks), ""]
+        parts = [
+            " < ".join(filter(None, (low, "x", high))) for low, high in zip(ends, ends[1:], strict=False)
+        ]
+        return "each entry in one of " + ", ".join(parts)
+    return "the samples mirrored" if how.get("mirrored") else "the samples as drawn"
+
+
+# Arrays
+
+
+def unwritten(role: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Memory in which every entry says that nobody has written it: read too early, it is seen in the result."""
+    made = np.empty(shape, dtype=object)
+    for place in np.ndindex(shape):
+        made[place] = symbol(f"unwritten {role}{list(place)}", Fraction(1, 3))
+    return made
+
+
+def _buffers(xp: Any, wanted: Mapping[str, Buffer]) -> dict[str, Any]:
+    made = {}
+    for role, buffer in wanted.items():
+        if buffer.constant is not None:
+            made[role] = xp.from_host(np.asarray(buffer.constant()).reshape(buffer.shape))
+        else:
+            made[role] = xp.zeros(buffer.shape) if buffer.zeroed else unwritten(role, buffer.shape)
+    return made
+
+
+def _known(shape: Any) -> tuple[int, ...]:
+    assert all(isinstance(size, int) for size in shape)
+    return tuple(shape)

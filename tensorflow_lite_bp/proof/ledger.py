@@ -1,0 +1,236 @@
+"""What code computed, written down definition by definition, and the derivative that must come out.
+
+Where forward leaves a result, each of its entries gets a name: ``y₁ := w₁₁ · x₁ + … + b₁``. The code that follows sees
+the name, so that expressions stay as small as one layer, however deep a network is. For a variable v the chain rule
+then says, with SymPy's derivative of each definition,
+
+    ∂E/∂v = Σ ∂E/∂y · ∂y/∂v, over the definitions y that name v.
+
+That is what the gradient that the code wrote for v is held against, before any code reads it. Proved, it gets a name
+too, and the gradients behind it are held against sums over that name: what is proved link by link is proved of the
+whole chain, with the order and the memory in which the code computed it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import sympy
+
+from tensorflow_lite_bp.backend.exact import DECISIONS, Exact, exactly, symbol, value_of
+from tensorflow_lite_bp.proof.algebra import Tower, TooLarge
+from tensorflow_lite_bp.proof.notation import PARTIAL, entry
+
+PROVED, ROUNDED, NUMERICAL, REFUTED, LEFT = "proved", "rounded", "numerical", "refuted", "left"
+VERDICTS = {
+    PROVED: "equal by algebra",
+    ROUNDED: "equal by algebra, up to the rounding of constants that the code keeps as floats",
+    NUMERICAL: "numerical only: algebra did not decide within its bounds, numbers agree",
+    REFUTED: "refuted: another number at the sample point",
+    LEFT: "not looked at, for lack of time",
+}
+_DIGITS = 30
+_POINTS = 3  # at which numbers are compared where algebra does not decide
+_ROUNDING = 1e-14  # of constants in double precision, and of a few operations on them
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a gradient: what the code wrote, what the chain rule says, and whether they are equal."""
+
+    name: str
+    verdict: str
+    code: Any
+    derivative: Any
+    note: str = ""
+    point: dict[str, str] = field(default_factory=dict)
+    """For a refutation: the sample values of the symbols, and of both sides."""
+
+
+@dataclass(eq=False)
+class _Definition:
+    symbol: Any
+    expression: Any
+    adjoint: Any = None
+    """``∂E/∂symbol``, once it is known."""
+
+
+class Ledger:
+    """The definitions and checked entries of one proof.
+
+    Args:
+        deadline: the time (`time.monotonic`) after which entries are left out.
+        seconds: that algebra may take for one entry.
+    """
+
+    def __init__(self, *, deadline: float = float("inf"), seconds: float = 10.0) -> None:
+        self.entries: list[Entry] = []
+        self.deadline, self.seconds = deadline, seconds
+        self.values: dict[Any, Any] = {}
+        self._definitions: dict[Any, _Definition] = {}
+        self._users: dict[Any, list[_Definition]] = defaultdict(list)
+        DECISIONS.clear()
+
+    # Names
+
+    def free(self, letter: str, samples: np.ndarray, *, per_sample: bool) -> np.ndarray:
+        """An array of free symbols with these sample values."""
+        made = np.empty(samples.shape, dtype=object)
+        for place in np.ndindex(samples.shape):
+            made[place] = self._named(entry(letter, place, samples=per_sample), samples[place])
+        return made
+
+    def define(self, letter: str, results: np.ndarray, *, per_sample: bool = True) -> None:
+        """Put a name for each entry of a result, in its place. A constant stays: nothing flows back through it."""
+        for place in np.ndindex(results.shape):
+            result = exactly(results[place])
+            if not result.constant:
+                made = self._named(entry(letter, place, samples=per_sample), result.value)
+                self._define(made.expression, result.expression)
+                results[place] = made
+
+    def objective(self, name: str, result: Exact) -> None:
+        """What is differentiated, or one of the summands: ``∂E/∂result`` is 1."""
+        self._define(sympy.Symbol(name), result.expression).adjoint = sympy.Integer(1)
+
+    def arriving(self, results: np.ndarray) -> np.ndarray:
+        """Free symbols ``∂E/∂y`` for the entries of a result: E is any function of them."""
+        made = np.empty(results.shape, dtype=object)
+        for number, place in enumerate(np.ndindex(results.shape)):
+            name = exactly(results[place])
+            known = name.expression in self._definitions
+            label = PARTIAL + (str(name) if known else f"constant{number + 1}")
+            made[place] = self._named(label, Fraction((7 * number + 3) % 23 - 11, 13))
+            if known:
+                self._definitions[name.expression].adjoint = made[place].expression
+        return made
+
+    # Checks
+
+    def check(self, variables: np.ndarray, gradients: np.ndarray, *, name_them: bool = False) -> None:
+        """Hold each entry of a gradient against the chain rule; with ``name_them`` put its name in its place.
+
+        Args:
+            variables: the names by which the gradient is taken.
+            gradients: of the same shape, what the code wrote.
+        """
+        tower = Tower()
+        for place in np.ndindex(variables.shape):
+            variable, gradient = exactly(variables[place]), exactly(gradients[place])
+            if variable.constant:
+                continue
+            derivative = self._derivative(variable.expression)
+            self.entries.append(self._entry(tower, str(variable), gradient, derivative))
+            if name_them:
+                self._name_gradient(variable, gradients, place, derivative)
+
+    def _name_gradient(self, variable: Exact, gradients: np.ndarray, place: Any, derivative: Any) -> None:
+        gradient = exactly(gradients[place])
+        if derivative.is_number:
+            gradients[place] = Exact(derivative, gradient.value)
+        else:
+            gradients[place] = self._named(f"{PARTIAL}{variable}", gradient.value)
+        self._definitions[variable.expression].adjoint = gradients[place].expression
+
+    def _derivative(self, variable: Any) -> Any:
+        """``∂E/∂variable`` by the chain rule."""
+        summands = []
+        for user in self._users[variable]:
+            slope = sympy.diff(user.expression, variable)
+            if slope != 0:
+                assert user.adjoint is not None, f"∂E/∂{user.symbol} is needed for ∂E/∂{variable} and is not known yet"
+                summands.append(user.adjoint * slope)
+        return sympy.Add(*summands)
+
+    def _entry(self, tower: Tower, variable: str, gradient: Exact, derivative: Any) -> Entry:
+        name = f"{PARTIAL}{variable}"
+        if monotonic() > self.deadline:
+            return Entry(name, LEFT, gradient.expression, derivative)
+        code, right = self._unfolded(gradient.expression, derivative, variable)
+        verdict, note = PROVED, ""
+        if code != right:
+            verdict, note = self._decide(tower, code, right)
+        point = self._point(code, right) if verdict == REFUTED else {}
+        return Entry(name, verdict, gradient.expression, derivative, note, point)
+
+    def _unfolded(self, code: Any, right: Any, variable: str) -> tuple[Any, Any]:
+        """Both sides in terms of what the definitions with this variable are made of: code may read a result's name."""
+        users = {user.symbol: user.expression for user in self._users[sympy.Symbol(variable)]}
+        while users.keys() & (code.free_symbols | right.free_symbols):
+            code, right = code.xreplace(users), right.xreplace(users)
+        return code, right
+
+    def _decide(self, tower: Tower, code: Any, right: Any) -> tuple[str, str]:
+        tower.deadline = min(self.deadline, monotonic() + self.seconds)
+        try:
+            if not tower.difference(code, right):
+                return PROVED, ""
+            bound = self._relative_difference(tower, code, right) if DECISIONS.rough else None
+        except TooLarge as reason:
+            bound, why = None, str(reason)
+        else:
+            why = "no relation that is known makes them equal"
+        if bound is not None and bound <= _ROUNDING:
+            return ROUNDED, f"coefficients differ by up to {bound:.1e} of the largest"
+        if not self._agree(code, right):
+            return REFUTED, ""
+        return NUMERICAL, f"{why}; {_DIGITS} digits agree at {_POINTS} points"
+
+    def _relative_difference(self, tower: Tower, code: Any, right: Any) -> float:
+        first, second = tower.pair(code, right)
+        largest = max((abs(float(c)) for c in (*first.values(), *second.values())), default=1.0)
+        gaps = (abs(float(first.get(m, 0) - second.get(m, 0))) for m in first.keys() | second.keys())
+        return max(gaps, default=0.0) / largest
+
+    def _agree(self, code: Any, right: Any) -> bool:
+        """Whether numbers agree at the sample point and near it."""
+        names = sorted(code.free_symbols | right.free_symbols, key=str)
+        if not set(names) <= self.values.keys():  # code read memory that nobody had written
+            return False
+        for point in range(_POINTS):
+            values = {
+                name: self.values[name] * (1 + point * (number % 7 + 1) / 10007)
+                for number, name in enumerate(names)
+            }
+            one, other = value_of(code, values), value_of(right, values)
+            if abs(one - other) > 10.0**-_DIGITS * max(1, abs(one), abs(other)):
+                return False
+        return True
+
+    def _point(self, code: Any, right: Any) -> dict[str, str]:
+        names = sorted(code.free_symbols | right.free_symbols, key=str)
+        shown = {str(name): _shown(self.values.get(name)) for name in names}
+        for what, expression in (("code", code), ("derivative", right)):
+            known = expression.free_symbols <= self.values.keys()
+            shown[what] = _shown(value_of(expression, self.values) if known else None)
+        return shown
+
+    def _define(self, name: Any, expression: Any) -> _Definition:
+        made = self._definitions[name] = _Definition(name, expression)
+        for used in expression.free_symbols:
+            self._users[used].append(made)
+        return made
+
+    def _named(self, name: str, value: Any) -> Exact:
+        made = symbol(name, value)
+        assert made.expression not in self.values, f"two entries are named {name}"
+        self.values[made.expression] = made.value
+        return made
+
+
+def _shown(value: Any) -> str:
+    return "never written" if value is None else f"{float(value):.6g}"
+
+
+def count(entries: Iterable[Entry]) -> dict[str, int]:
+    """How many entries have each verdict."""
+    found = dict.fromkeys(VERDICTS, 0)
+    for item in entries:
+        found[item.verdict] += 1
+    return found
