@@ -403,7 +403,8 @@ class ExactBackend(Backend):
         return address
 
     def memory(self, size: int) -> Cells:
-        return Cells(self.zeros(-(-size // _CELL)))
+        """Cells that say, until they are written, that nobody has: what is read too early is seen in the result."""
+        return Cells(np.full(-(-size // _CELL), symbol("unwritten", Fraction(1, 3)), dtype=object))
 
     def synchronize(self) -> None:
         pass

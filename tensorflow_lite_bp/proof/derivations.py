@@ -78,46 +78,53 @@ def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) ->
     for port, shape in ports.items():
         whole = shape if port in example.parameters else (*shape, m)
         sampled = sampler(port, whole, example.low, example.high)
-        inputs[port] = ledger.free(port, sampled, per_sample=port not in example.parameters)
+        inputs[port] = ledger.free(_letter(port), sampled, per_sample=port not in example.parameters)
     wanted = layer.weights(*example.shapes)
     weights = {}
     for letter, weight in wanted.items():
         sampled = sampler(letter, _known(weight.shape), -1.0 if weight.trainable else 0.5, 1.0)
-        weights[letter] = ledger.free(letter, sampled, per_sample=False)
+        weights[letter] = ledger.free(_letter(letter), sampled, per_sample=False)
     types = (TensorType("float", shape, per_sample=port not in example.parameters) for port, shape in ports.items())
     Y = unwritten("Y", (*_known(layer.result(*types).shape), m))
     buffers = _buffers(xp, layer.buffers(*(X.shape for X in inputs.values())))
     gradients = {f"d{role}": unwritten(f"d{role}", A.shape) for role, A in {**inputs, **weights}.items()}
     ws = Workspace(m=m, draw=Draw(1, "proof"), Y=Y, **inputs, **weights, **buffers, **gradients)
     layer.forward(xp, ws)
-    ledger.define("Y", Y)
+    ledger.define(_letter("Y"), Y)
     ws.dY = ledger.arriving(Y)
     layer.backward(xp, ws)
     for role, variables in {**inputs, **weights}.items():
         if role in inputs or wanted[role].trainable:
-            ledger.check(variables, gradients[f"d{role}"])
+            ledger.check(role, variables, gradients[f"d{role}"])
 
 
 def prove_loss(ledger: Ledger, loss: Loss, example: Any, sampler: Sampler) -> None:
     """Run a loss on symbols, and check its gradient by the prediction. Class targets are numbers, others symbols."""
     xp, m = get_backend("exact"), SAMPLES
     prediction, target = example.prediction, example.target
-    Y = ledger.free("Y", sampler("Y", (*prediction.shape, m), example.low, example.high), per_sample=True)
-    T = targets(ledger, "T", target, m, sampler, example.low, example.high)
+    Y = ledger.free(_letter("Y"), sampler("Y", (*prediction.shape, m), example.low, example.high), per_sample=True)
+    T = targets(ledger, _letter("T"), target, _known(target.shape), m, sampler, example.low, example.high)
     E, dY = unwritten("E", ()), unwritten("dY", Y.shape)
     scale = 3 * loss.scale(prediction.shape, target.shape, m)
     ws = Workspace(m=m, scale=scale, Y=Y, T=T, E=E, dY=dY, **_buffers(xp, loss.buffers(Y.shape, T.shape)))
     loss.forward(xp, ws)
     ledger.objective("E", E[()])
     loss.backward(xp, ws)
-    ledger.check(Y, dY)
+    ledger.check("Y", Y, dY)
 
 
 def targets(
-    ledger: Ledger, name: str, type_: TensorType, m: int, sampler: Sampler, low: float = -1.0, high: float = 1.0
+    ledger: Ledger,
+    name: str,
+    type_: TensorType,
+    sample: tuple[int, ...],
+    m: int,
+    sampler: Sampler,
+    low: float = -1.0,
+    high: float = 1.0,
 ) -> np.ndarray:
-    """An array of targets: indices are numbers, each in turn; yes-or-no values and floats are symbols."""
-    shape = (*_known(type_.shape), m)
+    """An array ``(*sample, m)`` of targets: indices are numbers, each in turn; others are symbols."""
+    shape = (*sample, m)
     if type_.count is not None:
         return (np.arange(np.prod(shape, dtype=int)) % type_.count).reshape(shape).astype(object)
     if type_.kind == "flag":
@@ -242,6 +249,11 @@ def _buffers(xp: Any, wanted: Mapping[str, Buffer]) -> dict[str, Any]:
         else:
             made[role] = xp.zeros(buffer.shape) if buffer.zeroed else unwritten(role, buffer.shape)
     return made
+
+
+def _letter(role: str) -> str:
+    """Entries of a matrix W are called w."""
+    return role.lower() if len(role) == 1 else role
 
 
 def _known(shape: Any) -> tuple[int, ...]:

@@ -44,6 +44,8 @@ _ROUNDING = 1e-14  # of constants in double precision, and of a few operations o
 class Entry:
     """One entry of a gradient: what the code wrote, what the chain rule says, and whether they are equal."""
 
+    of: str
+    """The array by which is differentiated."""
     name: str
     verdict: str
     code: Any
@@ -113,10 +115,11 @@ class Ledger:
 
     # Checks
 
-    def check(self, variables: np.ndarray, gradients: np.ndarray, *, name_them: bool = False) -> None:
+    def check(self, of: str, variables: np.ndarray, gradients: np.ndarray, *, name_them: bool = False) -> None:
         """Hold each entry of a gradient against the chain rule; with ``name_them`` put its name in its place.
 
         Args:
+            of: what people call the array.
             variables: the names by which the gradient is taken.
             gradients: of the same shape, what the code wrote.
         """
@@ -126,7 +129,7 @@ class Ledger:
             if variable.constant:
                 continue
             derivative = self._derivative(variable.expression)
-            self.entries.append(self._entry(tower, str(variable), gradient, derivative))
+            self.entries.append(self._entry(tower, of, str(variable), gradient, derivative))
             if name_them:
                 self._name_gradient(variable, gradients, place, derivative)
 
@@ -148,16 +151,16 @@ class Ledger:
                 summands.append(user.adjoint * slope)
         return sympy.Add(*summands)
 
-    def _entry(self, tower: Tower, variable: str, gradient: Exact, derivative: Any) -> Entry:
+    def _entry(self, tower: Tower, of: str, variable: str, gradient: Exact, derivative: Any) -> Entry:
         name = f"{PARTIAL}{variable}"
         if monotonic() > self.deadline:
-            return Entry(name, LEFT, gradient.expression, derivative)
+            return Entry(of, name, LEFT, gradient.expression, derivative)
         code, right = self._unfolded(gradient.expression, derivative, variable)
         verdict, note = PROVED, ""
         if code != right:
             verdict, note = self._decide(tower, code, right)
         point = self._point(code, right) if verdict == REFUTED else {}
-        return Entry(name, verdict, gradient.expression, derivative, note, point)
+        return Entry(of, name, verdict, gradient.expression, derivative, note, point)
 
     def _unfolded(self, code: Any, right: Any, variable: str) -> tuple[Any, Any]:
         """Both sides in terms of what the definitions with this variable are made of: code may read a result's name."""

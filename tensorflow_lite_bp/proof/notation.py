@@ -17,13 +17,13 @@ PARTIAL = "∂E/∂"
 def entry(letter: str, place: Sequence[int], *, samples: bool) -> str:
     """The name of one entry of an array; with ``samples`` the last axis counts them.
 
-    >>> entry("X", (0, 1), samples=True), entry("W", (0, 2), samples=False), entry("h.dense", (11, 0), samples=True)
+    >>> entry("x", (0, 1), samples=True), entry("w", (0, 2), samples=False), entry("h.dense", (11, 0), samples=True)
     ('x₁⁽²⁾', 'w₁₃', 'h.dense[12]⁽¹⁾')
     """
     indices = [index + 1 for index in place]
     sample = f"⁽{str(indices.pop()).translate(_ABOVE)}⁾" if samples else ""
     if len(letter) == 1 and max(indices, default=0) < 10:
-        return letter.lower() + "".join(map(str, indices)).translate(_BELOW) + sample
+        return letter + "".join(map(str, indices)).translate(_BELOW) + sample
     return letter + (f"[{','.join(map(str, indices))}]" if indices else "") + sample
 
 

@@ -1,0 +1,122 @@
+"""Proof of a whole network: the plan itself runs on symbols, step by step, with its order, its memory and its sums.
+
+After each step forward its result gets names; before each step back the gradient that has arrived is held against the
+chain rule, and gets names too (see `ledger`). What only puts values into another shape shares names with what it views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+import numpy as np
+
+from dsl.program import Program
+from tensorflow_lite_bp.backend import get_backend
+from tensorflow_lite_bp.backend.exact import DECISIONS, NoBranch
+from tensorflow_lite_bp.errors import InputError
+from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.layout import Step
+from tensorflow_lite_bp.graph.plan import Plan, Shard
+from tensorflow_lite_bp.graph.weights import Weights
+from tensorflow_lite_bp.layers.base import Layer
+from tensorflow_lite_bp.proof.derivations import SAMPLES, Proof, Sampler, branch_of, sampler_of, targets
+from tensorflow_lite_bp.proof.ledger import Ledger
+
+_SYMBOLIC = 3  # steps for a size that the data binds
+_TRIES = 8
+
+
+def network_proofs(
+    program: Program, *, seconds: float = 10.0, deadline: float = float("inf"), branches: int = 2
+) -> list[Proof]:
+    """The gradient of every weight and of every tensor on the way, on so many branches (one where nothing is compared).
+
+    Raises:
+        InputError: for a network without a loss or weights, or one that no sample point was found for.
+    """
+    if not program.losses:
+        raise InputError(f"network {program.name} has no loss: there is nothing to differentiate")
+    found: list[Proof] = []
+    reason = ""
+    for seed in range(_TRIES):
+        try:
+            found.append(_proof(program, seed, seconds, deadline))
+        except NoBranch as error:
+            reason = str(error)
+            continue
+        if len(found) == branches or not found[0].comparisons or monotonic() > deadline:
+            break
+    if not found:
+        raise InputError(f"no sample point was found on which network {program.name} can be differentiated: {reason}")
+    return found
+
+
+def _proof(program: Program, seed: int, seconds: float, deadline: float) -> Proof:
+    started = monotonic()
+    ledger = Ledger(deadline=deadline, seconds=seconds)
+    run = _Run(program, ledger, sampler_of(seed), seed)
+    run.steps()
+    run.weights_gradients()
+    shapes = tuple(run.graph.sample_shape(variable.name, run.sizes) for variable in program.inputs)
+    branch = branch_of({"seed": seed}, DECISIONS.comparisons)
+    took = monotonic() - started
+    return Proof(program.name, {}, shapes, branch, DECISIONS.comparisons, tuple(ledger.entries), took)
+
+
+class _Run:
+    """One plan on symbols."""
+
+    def __init__(self, program: Program, ledger: Ledger, sampler: Sampler, seed: int) -> None:
+        self.program, self.ledger, self.sampler = program, ledger, sampler
+        self.graph = Graph(program)
+        self.sizes = dict.fromkeys(program.sizes, _SYMBOLIC)
+        xp = get_backend("exact")
+        self.weights = Weights(xp, self.graph.weights, np.dtype(object))
+        for spec in self.graph.weights:
+            samples = sampler(spec.name, spec.shape, -1.0 if spec.trainable else 0.5, 1.0)
+            self.weights.arrays[spec.name][...] = ledger.free(spec.name, samples, per_sample=False)
+        self.plan = Plan(
+            self.graph, self.weights, xp, mode="train", m=SAMPLES, sizes=self.sizes, dtype="object", seed=seed
+        )
+        self.plan.feed(self._rows())
+        self.named: dict[str, np.ndarray] = {}  # tensor -> the names of its entries
+
+    @property
+    def shard(self) -> Shard:
+        return self.plan.shards[0]
+
+    def steps(self) -> None:
+        for (part,), programs in self.plan.by_parts():
+            names = self.named.get(part.step.name)
+            if part.back and names is not None:
+                arrived = self.shard.gradients[part.step.name]
+                self.ledger.check(self._title(part.step), names, arrived, name_them=True)
+            self.plan.compute(programs)
+            if not part.back:
+                self._name_results(part.step)
+
+    def weights_gradients(self) -> None:
+        for name in self.graph.trainable:
+            self.ledger.check(name, self.weights.arrays[name], self.weights.gradients.views[name])
+
+    def _name_results(self, step: Step) -> None:
+        if step.loss is not None:
+            self.ledger.objective(step.name, self.shard.losses[step.loss])
+        elif isinstance(step.derivation, Layer) and not step.derivation.view:
+            Y = self.shard.arrays[step.name]
+            self.ledger.define(self._title(step), Y)
+            self.named[step.name] = Y.copy()
+
+    def _title(self, step: Step) -> str:
+        """What people call a step's result: its binding where it has one."""
+        return self.graph.nodes[step.name].binding or step.name
+
+    def _rows(self) -> Mapping[str, np.ndarray]:
+        """Symbols for inputs and targets, the sample axis first; indices are numbers."""
+        rows = {}
+        for variable in (*self.program.inputs, *self.program.targets):
+            shape = self.graph.sample_shape(variable.name, self.sizes)
+            drawn = targets(self.ledger, variable.name, variable.type, shape, SAMPLES, self.sampler)
+            rows[variable.name] = np.moveaxis(drawn, -1, 0)
+        return rows
