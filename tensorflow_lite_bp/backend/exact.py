@@ -64,6 +64,14 @@ class Exact:
             raise NoBranch(f"a division by {other}, which is 0 at the sample point")
         return Exact(self.expression / other.expression, self.value / other.value)
 
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rsub__(self, other: Any) -> Exact:
+        return exactly(other) - self
+
+    def __rtruediv__(self, other: Any) -> Exact:
+        return exactly(other) / self
+
     def __neg__(self) -> Exact:
         return Exact(-self.expression, -self.value)
 
@@ -181,14 +189,20 @@ def _simple(number: float) -> Any:
 
 @dataclass
 class Decisions:
-    """The comparisons that sample values decided: how many, and the constants of layer code with no simple meaning."""
+    """What a result depends on besides its symbols: comparisons that sample values decided, random numbers that were
+    drawn (both counted), and how constants of layer code were read."""
 
     comparisons: int = 0
+    drawn: int = 0
     rough: set[float] = field(default_factory=set)
+    """Floats without a simple meaning."""
+    read: dict[float, Any] = field(default_factory=dict)
+    """Floats that are the rounding of a number that is not rational -> that number."""
 
     def clear(self) -> None:
-        self.comparisons = 0
+        self.comparisons = self.drawn = 0
         self.rough.clear()
+        self.read.clear()
 
 
 def _less(a: Exact, b: Exact) -> bool:
@@ -280,10 +294,13 @@ _VIEWS = ("broadcast_to", "expand_dims", "moveaxis", "reshape", "squeeze", "swap
 
 
 def _noted(number: Any) -> Exact:
-    """An operand of layer code; that a constant has no simple meaning is kept in mind."""
+    """An operand of layer code; how a constant was read is kept in mind."""
+    exact = exactly(number)
     if isinstance(number, float) and not is_simple(number):
         DECISIONS.rough.add(number)
-    return exactly(number)
+    elif isinstance(number, float) and not exact.expression.is_rational and isfinite(number):
+        DECISIONS.read[number] = exact.expression
+    return exact
 
 
 def _elementwise(function: Callable[..., Any], operands: int) -> Any:
@@ -382,6 +399,7 @@ class ExactBackend(Backend):
         array[indices.astype(np.intp)] = values
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
+        DECISIONS.drawn += out.size
         self.copyto(out, draw.generator().random(out.shape).astype(object))
 
     def zeros(self, shape: Any, dtype: Any = None) -> np.ndarray:

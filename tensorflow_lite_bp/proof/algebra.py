@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from time import monotonic
 from typing import Any
 
@@ -41,7 +42,7 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class _Generator:
-    """``relation`` is ``1/d`` (a reciprocal), ``root`` (of order ``order``) or none; ``of`` is d or what is under it."""
+    """``relation`` is ``1/d`` (a reciprocal), ``root`` (of that ``order``) or none; ``of`` is d or what is under it."""
 
     shift: int
     relation: str = ""
@@ -100,19 +101,19 @@ class Tower:
         if expression.is_Add:
             return self._sum([self.convert(term) for term in expression.args])
         if expression.is_Mul:
-            product: Polynomial = {0: 1}
-            for factor in expression.args:
-                product = self._product(product, self.convert(factor))
-            return product
-        if isinstance(expression, sympy.exp) or expression == sympy.E:
-            return self._exponential(expression.args[0] if expression.args else sympy.Integer(1))
+            return reduce(self._product, (self.convert(factor) for factor in expression.args))
+        if isinstance(expression, sympy.exp):
+            return self._exponential(expression.args[0])
         if expression.is_Pow and expression.exp.is_Rational:
             return self._raised(self.convert(expression.base), expression.exp)
+        return {self._generator(self._opaque(expression)): 1}
+
+    def _opaque(self, expression: Any) -> Any:
+        """What a generator without relations stands for: a name, a number like π, a function of normal forms."""
         if expression.is_Function:
-            arguments = tuple(frozenset(self.convert(argument).items()) for argument in expression.args)
-            return {self._generator((expression.func, arguments)): 1}
+            return expression.func, tuple(frozenset(self.convert(part).items()) for part in expression.args)
         if expression.is_Symbol or expression.is_NumberSymbol:
-            return {self._generator(expression): 1}
+            return expression
         raise TooLarge(f"no generator stands for {expression}")
 
     def _raised(self, base: Polynomial, exponent: Any) -> Polynomial:
@@ -140,7 +141,9 @@ class Tower:
             if isinstance(rest, sympy.log) and number.is_Rational:
                 factor = self._raised(self.convert(rest.args[0]), number)
             else:
-                factor = self._exponential_of_term(*((number, rest) if number.is_Rational else (sympy.Integer(1), term)))
+                factor = self._exponential_of_term(
+                    *((number, rest) if number.is_Rational else (sympy.Integer(1), term))
+                )
             product = self._product(product, factor)
         return product
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -39,6 +40,10 @@ class Proof:
     shapes: tuple[tuple[int, ...], ...]
     branch: str
     comparisons: int
+    drawn: int
+    """Random numbers, which are what they are in the whole proof: a dropout's mask."""
+    constants: Mapping[float, Any]
+    """Floats of layer code that were read as numbers that are not rational, whose rounding they are."""
     entries: tuple[Entry, ...]
     seconds: float = field(compare=False)
 
@@ -51,44 +56,57 @@ Sampler = Callable[[str, tuple[int, ...], float, float], np.ndarray]
 """Sample values for an array of that letter and shape, from low to high."""
 
 
+@dataclass(frozen=True)
+class Case:
+    """One example: what is proved of it, and where its function has kinks."""
+
+    subject: str
+    settings: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    kinks: tuple[float, ...]
+    prove: Callable[[Ledger, Sampler], None]
+
+
 def layer_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
     """A layer's or operator's gradients on an example, branch by branch."""
 
-    def one(ledger: Ledger, sampler: Sampler) -> None:
+    def prove(ledger: Ledger, sampler: Sampler) -> None:
         prove_layer(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
 
-    yield from _on_branches(cls.name, example, example.shapes, one, seconds, deadline)
+    yield from _on_branches(Case(cls.name, example.settings, example.shapes, example.kinks, prove), seconds, deadline)
 
 
 def loss_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
-    """A loss's gradient on an example."""
+    """A loss's gradient on an example, branch by branch."""
 
-    def one(ledger: Ledger, sampler: Sampler) -> None:
+    def prove(ledger: Ledger, sampler: Sampler) -> None:
         prove_loss(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
 
     shapes = (example.prediction.shape, example.target.shape)
-    yield from _on_branches(cls.name, example, shapes, one, seconds, deadline)
+    yield from _on_branches(Case(cls.name, example.settings, shapes, (), prove), seconds, deadline)
 
 
 def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> None:
     """Run forward and backward on symbols, and check the gradient of each input and trainable weight."""
     xp, m = get_backend("exact"), SAMPLES
     ports = dict(zip(layer.ports, example.shapes, strict=True))
-    inputs = {}
+    inputs: dict[str, Any] = {}
     for port, shape in ports.items():
         whole = shape if port in example.parameters else (*shape, m)
         sampled = sampler(port, whole, example.low, example.high)
         inputs[port] = ledger.free(_letter(port), sampled, per_sample=port not in example.parameters)
     wanted = layer.weights(*example.shapes)
-    weights = {}
+    weights: dict[str, Any] = {}
     for letter, weight in wanted.items():
         sampled = sampler(letter, _known(weight.shape), -1.0 if weight.trainable else 0.5, 1.0)
         weights[letter] = ledger.free(_letter(letter), sampled, per_sample=False)
     types = (TensorType("float", shape, per_sample=port not in example.parameters) for port, shape in ports.items())
     Y = unwritten("Y", (*_known(layer.result(*types).shape), m))
     buffers = _buffers(xp, layer.buffers(*(X.shape for X in inputs.values())))
-    gradients = {f"d{role}": unwritten(f"d{role}", A.shape) for role, A in {**inputs, **weights}.items()}
-    ws = Workspace(m=m, draw=Draw(1, "proof"), Y=Y, **inputs, **weights, **buffers, **gradients)
+    gradients: dict[str, Any] = {
+        f"d{role}": unwritten(f"d{role}", A.shape) for role, A in {**inputs, **weights}.items()
+    }
+    ws: Any = Workspace(m=m, draw=Draw(1, "proof"), Y=Y, **inputs, **weights, **buffers, **gradients)
     layer.forward(xp, ws)
     ledger.define(_letter("Y"), Y)
     ws.dY = ledger.arriving(Y)
@@ -99,14 +117,15 @@ def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) ->
 
 
 def prove_loss(ledger: Ledger, loss: Loss, example: Any, sampler: Sampler) -> None:
-    """Run a loss on symbols, and check its gradient by the prediction. Class targets are numbers, others symbols."""
+    """Run a loss on symbols, and check its gradient by the prediction. Class targets are numbers, others symbols, and
+    so is the scale s that the reduction and the file put before the sum."""
     xp, m = get_backend("exact"), SAMPLES
     prediction, target = example.prediction, example.target
     Y = ledger.free(_letter("Y"), sampler("Y", (*prediction.shape, m), example.low, example.high), per_sample=True)
-    T = targets(ledger, _letter("T"), target, _known(target.shape), m, sampler, example.low, example.high)
+    T = targets(ledger, _letter("T"), target, (*_known(target.shape), m), sampler, low=example.low, high=example.high)
     E, dY = unwritten("E", ()), unwritten("dY", Y.shape)
-    scale = 3 * loss.scale(prediction.shape, target.shape, m)
-    ws = Workspace(m=m, scale=scale, Y=Y, T=T, E=E, dY=dY, **_buffers(xp, loss.buffers(Y.shape, T.shape)))
+    scale: Any = ledger.free("s", np.array(Fraction(3, 5), dtype=object), per_sample=False)[()]
+    ws: Any = Workspace(m=m, scale=scale, Y=Y, T=T, E=E, dY=dY, **_buffers(xp, loss.buffers(Y.shape, T.shape)))
     loss.forward(xp, ws)
     ledger.objective("E", E[()])
     loss.backward(xp, ws)
@@ -117,14 +136,13 @@ def targets(
     ledger: Ledger,
     name: str,
     type_: TensorType,
-    sample: tuple[int, ...],
-    m: int,
+    shape: tuple[int, ...],
     sampler: Sampler,
+    *,
     low: float = -1.0,
     high: float = 1.0,
 ) -> np.ndarray:
-    """An array ``(*sample, m)`` of targets: indices are numbers, each in turn; others are symbols."""
-    shape = (*sample, m)
+    """An array of targets, the sample axis last: indices are numbers, each in turn; others are symbols."""
     if type_.count is not None:
         return (np.arange(np.prod(shape, dtype=int)) % type_.count).reshape(shape).astype(object)
     if type_.kind == "flag":
@@ -167,73 +185,61 @@ def sampler_of(seed: int, *, kinks: tuple[float, ...] = (), turn: int = 0, mirro
     return sample
 
 
-def _on_branches(
-    subject: str,
-    example: Any,
-    shapes: tuple[tuple[int, ...], ...],
-    prove: Callable[[Ledger, Sampler], None],
-    seconds: float,
-    deadline: float,
-) -> Iterator[Proof]:
-    """A proof for each turn of the intervals between kinks; where samples decided comparisons, for a mirror too."""
-    kinks = getattr(example, "kinks", ())
-    turns = [{"turn": turn} for turn in range(len(kinks) + 1)] if kinks else [{}, {"mirrored": True}]
-    for how in turns:
-        proof = _first_that_works(subject, example, shapes, prove, {"kinks": kinks, **how}, seconds, deadline)
+def _on_branches(case: Case, seconds: float, deadline: float) -> Iterator[Proof]:
+    """A proof for each turn of the intervals between kinks; where samples decided comparisons, one of a mirror too."""
+    if case.kinks:
+        ways = [{"kinks": case.kinks, "turn": turn} for turn in range(len(case.kinks) + 1)]
+    else:
+        ways = [{}, {"mirrored": True}]
+    for way in ways:
+        proof = _on_branch(case, way, Ledger(deadline=deadline, seconds=seconds))
         yield proof
         if not proof.comparisons:
             return  # it holds everywhere
 
 
-def _first_that_works(
-    subject: str,
-    example: Any,
-    shapes: tuple[tuple[int, ...], ...],
-    prove: Callable[[Ledger, Sampler], None],
-    how: Mapping[str, Any],
-    seconds: float,
-    deadline: float,
-) -> Proof:
+def _on_branch(case: Case, way: Mapping[str, Any], ledger: Ledger) -> Proof:
     started = monotonic()
     for seed in range(_TRIES):
-        ledger = Ledger(deadline=deadline, seconds=seconds)
+        ledger.start()
         try:
-            prove(ledger, sampler_of(seed, **how))
+            case.prove(ledger, sampler_of(seed, **way))
         except NoBranch:
             if seed == _TRIES - 1:
                 raise
             continue
         break
-    branch = branch_of(how, DECISIONS.comparisons)
+    return proof_of(case, branch_of(way), ledger, monotonic() - started)
+
+
+def proof_of(case: Case, branch: str, ledger: Ledger, seconds: float) -> Proof:
+    """What a ledger holds, with what the exact backend decided meanwhile."""
     return Proof(
-        subject,
-        example.settings,
-        shapes,
-        branch,
+        case.subject,
+        case.settings,
+        case.shapes,
+        branch if DECISIONS.comparisons else "everywhere",
         DECISIONS.comparisons,
+        DECISIONS.drawn,
+        dict(DECISIONS.read),
         tuple(ledger.entries),
-        monotonic() - started,
+        seconds,
     )
 
 
-def branch_of(how: Mapping[str, Any], comparisons: int) -> str:
-    """Which branch a proof holds on, in words."""
-    if not comparisons:
-        return "everywhere"
-    kinks = how.get("kinks", ())
-    if kinks:
-        ends = ["", *(f"{kink:g}" for kink in kinks), ""]
-        parts = [
-            " < ".join(filter(None, (low, "x", high))) for low, high in zip(ends, ends[1:], strict=False)
-        ]
-        return "each entry in one of " + ", ".join(parts)
-    return "the samples mirrored" if how.get("mirrored") else "the samples as drawn"
+def branch_of(way: Mapping[str, Any]) -> str:
+    """Which branch samples are on, in words."""
+    if "kinks" in way:
+        ends = ["", *(f"{kink:g}" for kink in way["kinks"]), ""]
+        parts = [" < ".join(filter(None, (low, "x", high))) for low, high in pairwise(ends)]
+        return ", ".join(parts[way["turn"] :] + parts[: way["turn"]]) + " in turn"
+    return "the samples mirrored" if "mirrored" in way else "the samples as drawn"
 
 
 # Arrays
 
 
-def unwritten(role: str, shape: tuple[int, ...]) -> np.ndarray:
+def unwritten(role: str, shape: tuple[int, ...]) -> Any:
     """Memory in which every entry says that nobody has written it: read too early, it is seen in the result."""
     made = np.empty(shape, dtype=object)
     for place in np.ndindex(shape):

@@ -24,7 +24,7 @@ import numpy as np
 import sympy
 
 from tensorflow_lite_bp.backend.exact import DECISIONS, Exact, exactly, symbol, value_of
-from tensorflow_lite_bp.proof.algebra import Tower, TooLarge
+from tensorflow_lite_bp.proof.algebra import TooLarge, Tower
 from tensorflow_lite_bp.proof.notation import PARTIAL, entry
 
 PROVED, ROUNDED, NUMERICAL, REFUTED, LEFT = "proved", "rounded", "numerical", "refuted", "left"
@@ -50,6 +50,7 @@ class Entry:
     verdict: str
     code: Any
     derivative: Any
+    """None where nobody has looked."""
     note: str = ""
     point: dict[str, str] = field(default_factory=dict)
     """For a refutation: the sample values of the symbols, and of both sides."""
@@ -72,8 +73,12 @@ class Ledger:
     """
 
     def __init__(self, *, deadline: float = float("inf"), seconds: float = 10.0) -> None:
-        self.entries: list[Entry] = []
         self.deadline, self.seconds = deadline, seconds
+        self.start()
+
+    def start(self) -> None:
+        """Begin with an empty page."""
+        self.entries: list[Entry] = []
         self.values: dict[Any, Any] = {}
         self._definitions: dict[Any, _Definition] = {}
         self._users: dict[Any, list[_Definition]] = defaultdict(list)
@@ -81,7 +86,7 @@ class Ledger:
 
     # Names
 
-    def free(self, letter: str, samples: np.ndarray, *, per_sample: bool) -> np.ndarray:
+    def free(self, letter: str, samples: np.ndarray, *, per_sample: bool) -> Any:
         """An array of free symbols with these sample values."""
         made = np.empty(samples.shape, dtype=object)
         for place in np.ndindex(samples.shape):
@@ -101,9 +106,9 @@ class Ledger:
         """What is differentiated, or one of the summands: ``∂E/∂result`` is 1."""
         self._define(sympy.Symbol(name), result.expression).adjoint = sympy.Integer(1)
 
-    def arriving(self, results: np.ndarray) -> np.ndarray:
+    def arriving(self, results: Any) -> Any:
         """Free symbols ``∂E/∂y`` for the entries of a result: E is any function of them."""
-        made = np.empty(results.shape, dtype=object)
+        made: Any = np.empty(results.shape, dtype=object)
         for number, place in enumerate(np.ndindex(results.shape)):
             name = exactly(results[place])
             known = name.expression in self._definitions
@@ -128,18 +133,20 @@ class Ledger:
             variable, gradient = exactly(variables[place]), exactly(gradients[place])
             if variable.constant:
                 continue
-            derivative = self._derivative(variable.expression)
-            self.entries.append(self._entry(tower, of, str(variable), gradient, derivative))
+            if monotonic() > self.deadline:
+                entry_ = Entry(of, f"{PARTIAL}{variable}", LEFT, gradient.expression, None)
+            else:
+                entry_ = self._entry(tower, of, variable.expression, gradient.expression)
+            self.entries.append(entry_)
             if name_them:
-                self._name_gradient(variable, gradients, place, derivative)
+                gradients[place] = self._arrived(variable, gradient, entry_.derivative)
 
-    def _name_gradient(self, variable: Exact, gradients: np.ndarray, place: Any, derivative: Any) -> None:
-        gradient = exactly(gradients[place])
-        if derivative.is_number:
-            gradients[place] = Exact(derivative, gradient.value)
-        else:
-            gradients[place] = self._named(f"{PARTIAL}{variable}", gradient.value)
-        self._definitions[variable.expression].adjoint = gradients[place].expression
+    def _arrived(self, variable: Exact, gradient: Exact, derivative: Any) -> Exact:
+        """The name of a gradient that was checked; a number is its own."""
+        constant = derivative is not None and derivative.is_number
+        made = Exact(derivative, gradient.value) if constant else self._named(f"{PARTIAL}{variable}", gradient.value)
+        self._definitions[variable.expression].adjoint = made.expression
+        return made
 
     def _derivative(self, variable: Any) -> Any:
         """``∂E/∂variable`` by the chain rule."""
@@ -151,20 +158,16 @@ class Ledger:
                 summands.append(user.adjoint * slope)
         return sympy.Add(*summands)
 
-    def _entry(self, tower: Tower, of: str, variable: str, gradient: Exact, derivative: Any) -> Entry:
-        name = f"{PARTIAL}{variable}"
-        if monotonic() > self.deadline:
-            return Entry(of, name, LEFT, gradient.expression, derivative)
-        code, right = self._unfolded(gradient.expression, derivative, variable)
-        verdict, note = PROVED, ""
-        if code != right:
-            verdict, note = self._decide(tower, code, right)
+    def _entry(self, tower: Tower, of: str, variable: Any, gradient: Any) -> Entry:
+        derivative = self._derivative(variable)
+        code, right = self._unfolded(gradient, derivative, variable)
+        verdict, note = (PROVED, "") if code == right else self._decide(tower, code, right)
         point = self._point(code, right) if verdict == REFUTED else {}
-        return Entry(of, name, verdict, gradient.expression, derivative, note, point)
+        return Entry(of, f"{PARTIAL}{variable}", verdict, gradient, derivative, note, point)
 
-    def _unfolded(self, code: Any, right: Any, variable: str) -> tuple[Any, Any]:
+    def _unfolded(self, code: Any, right: Any, variable: Any) -> tuple[Any, Any]:
         """Both sides in terms of what the definitions with this variable are made of: code may read a result's name."""
-        users = {user.symbol: user.expression for user in self._users[sympy.Symbol(variable)]}
+        users = {user.symbol: user.expression for user in self._users[variable]}
         while users.keys() & (code.free_symbols | right.free_symbols):
             code, right = code.xreplace(users), right.xreplace(users)
         return code, right
@@ -198,8 +201,7 @@ class Ledger:
             return False
         for point in range(_POINTS):
             values = {
-                name: self.values[name] * (1 + point * (number % 7 + 1) / 10007)
-                for number, name in enumerate(names)
+                name: self.values[name] * (1 + point * (number % 7 + 1) / 10007) for number, name in enumerate(names)
             }
             one, other = value_of(code, values), value_of(right, values)
             if abs(one - other) > 10.0**-_DIGITS * max(1, abs(one), abs(other)):

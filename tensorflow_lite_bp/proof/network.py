@@ -13,24 +13,26 @@ import numpy as np
 
 from dsl.program import Program
 from tensorflow_lite_bp.backend import get_backend
-from tensorflow_lite_bp.backend.exact import DECISIONS, NoBranch
+from tensorflow_lite_bp.backend.exact import NoBranch
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.layout import Step
 from tensorflow_lite_bp.graph.plan import Plan, Shard
 from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.layers.base import Layer
-from tensorflow_lite_bp.proof.derivations import SAMPLES, Proof, Sampler, branch_of, sampler_of, targets
+from tensorflow_lite_bp.proof.derivations import SAMPLES, Case, Proof, Sampler, proof_of, sampler_of, targets
 from tensorflow_lite_bp.proof.ledger import Ledger
 
 _SYMBOLIC = 3  # steps for a size that the data binds
-_TRIES = 8
+_BRANCHES = 2
+_TRIES = 6
 
 
-def network_proofs(
-    program: Program, *, seconds: float = 10.0, deadline: float = float("inf"), branches: int = 2
-) -> list[Proof]:
-    """The gradient of every weight and of every tensor on the way, on so many branches (one where nothing is compared).
+def network_proofs(program: Program, *, seconds: float = 10.0, deadline: float = float("inf")) -> list[Proof]:
+    """The gradient of every weight and of every tensor on the way, on one branch or more.
+
+    One is enough where nothing is compared. Otherwise there are two, and further ones as long as an array has had no
+    gradient but zero: behind rectifiers that let nothing through there is little to prove.
 
     Raises:
         InputError: for a network without a loss or weights, or one that no sample point was found for.
@@ -45,11 +47,19 @@ def network_proofs(
         except NoBranch as error:
             reason = str(error)
             continue
-        if len(found) == branches or not found[0].comparisons or monotonic() > deadline:
+        if _enough(found) or monotonic() > deadline:
             break
     if not found:
         raise InputError(f"no sample point was found on which network {program.name} can be differentiated: {reason}")
     return found
+
+
+def _enough(proofs: list[Proof]) -> bool:
+    if not proofs[0].comparisons:
+        return True
+    entries = [entry for proof in proofs for entry in proof.entries]
+    silent = {entry.of for entry in entries} - {entry.of for entry in entries if entry.derivative not in (0, None)}
+    return len(proofs) >= _BRANCHES and not silent
 
 
 def _proof(program: Program, seed: int, seconds: float, deadline: float) -> Proof:
@@ -59,9 +69,8 @@ def _proof(program: Program, seed: int, seconds: float, deadline: float) -> Proo
     run.steps()
     run.weights_gradients()
     shapes = tuple(run.graph.sample_shape(variable.name, run.sizes) for variable in program.inputs)
-    branch = branch_of({"seed": seed}, DECISIONS.comparisons)
-    took = monotonic() - started
-    return Proof(program.name, {}, shapes, branch, DECISIONS.comparisons, tuple(ledger.entries), took)
+    case = Case(program.name, {}, shapes, (), lambda ledger, sampler: None)
+    return proof_of(case, f"samples of seed {seed}", ledger, monotonic() - started)
 
 
 class _Run:
@@ -88,6 +97,8 @@ class _Run:
 
     def steps(self) -> None:
         for (part,), programs in self.plan.by_parts():
+            if monotonic() > self.ledger.deadline:
+                return  # what has not been computed is not looked at either
             names = self.named.get(part.step.name)
             if part.back and names is not None:
                 arrived = self.shard.gradients[part.step.name]
@@ -116,7 +127,7 @@ class _Run:
         """Symbols for inputs and targets, the sample axis first; indices are numbers."""
         rows = {}
         for variable in (*self.program.inputs, *self.program.targets):
-            shape = self.graph.sample_shape(variable.name, self.sizes)
-            drawn = targets(self.ledger, variable.name, variable.type, shape, SAMPLES, self.sampler)
+            shape = (*self.graph.sample_shape(variable.name, self.sizes), SAMPLES)
+            drawn = targets(self.ledger, variable.name, variable.type, shape, self.sampler)
             rows[variable.name] = np.moveaxis(drawn, -1, 0)
         return rows

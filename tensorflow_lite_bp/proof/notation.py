@@ -11,6 +11,7 @@ from typing import Any
 
 _BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _ABOVE = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
+_PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹", "01234567890123456789")
 PARTIAL = "∂E/∂"
 
 
@@ -28,25 +29,26 @@ def entry(letter: str, place: Sequence[int], *, samples: bool) -> str:
 
 
 def written(expression: Any) -> str:
-    """An expression of SymPy in this notation: expanded where it is a polynomial, as it was computed where it is not.
+    """An expression of SymPy in this notation, in the form in which it was computed.
 
     >>> import sympy
     >>> x, w = sympy.symbols("x₁ w₁₁")
     >>> written(sympy.Symbol("∂E/∂y₁") * (x + 2 * w)), written(1 / (1 + sympy.exp(-x))), written(x**2 / 3)
-    ('2 · ∂E/∂y₁ · w₁₁ + ∂E/∂y₁ · x₁', '1 / (1 + e^(−x₁))', 'x₁² / 3')
+    ('∂E/∂y₁ · (2 · w₁₁ + x₁)', '1 / (1 + e^(−x₁))', 'x₁² / 3')
     """
-    import sympy
-
-    if expression.is_polynomial():
-        expression = sympy.expand(expression)
     return _sum(expression)
 
 
 def _sum(expression: Any) -> str:
-    """Terms with their signs; those with what flows back first, then in the order of their names."""
+    """Terms with their signs: what flows back first, numbers before names, what is added before what is taken off."""
     if not expression.is_Add:
         return _signed(expression, first=True)
-    terms = sorted(expression.args, key=lambda term: (PARTIAL not in str(term), not term.is_number, _natural(term)))
+
+    def order(term: Any) -> Any:
+        flows, negative = PARTIAL in str(term), term.could_extract_minus_sign()
+        return not flows, not term.is_number, negative, _natural(term)
+
+    terms = sorted(expression.args, key=order)
     return "".join(_signed(term, first=number == 0) for number, term in enumerate(terms))
 
 
@@ -60,22 +62,28 @@ def _signed(term: Any, *, first: bool) -> str:
 
 def _product(term: Any) -> str:
     """A number, what flows back, then the other factors; what is divided by stands behind a slash."""
-    above, below = term.as_numer_denom() if term.is_Mul or term.is_Rational or _is_reciprocal(term) else (term, None)
-    text = " · ".join(map(_factor, _factors(above)))
-    if below is None or below == 1:
-        return text
-    divisors = " · ".join(map(_factor, _factors(below)))
-    return f"{text} / ({divisors})" if below.is_Mul and len(_factors(below)) > 1 else f"{text} / {divisors}"
+    above, below = [], []
+    for factor in term.args if term.is_Mul else (term,):
+        if factor.is_Rational:
+            above += [factor.p] if factor.p != 1 else []
+            below += [factor.q] if factor.q != 1 else []
+        elif factor.is_Pow and factor.exp.is_number and factor.exp.could_extract_minus_sign():
+            below.append(1 / factor)
+        else:
+            above.append(factor)
+    text = " · ".join(map(_factor, _ordered(above))) or "1"
+    divisors = " · ".join(map(_factor, _ordered(below)))
+    return " / ".join(filter(None, [text, f"({divisors})" if len(below) > 1 else divisors]))
 
 
-def _is_reciprocal(term: Any) -> bool:
-    return bool(term.is_Pow and term.exp.is_number and term.exp.could_extract_minus_sign())
+def _ordered(factors: list[Any]) -> list[Any]:
+    return sorted(map(_expression, factors), key=lambda f: (not f.is_number, PARTIAL not in str(f), _natural(f)))
 
 
-def _factors(product: Any) -> list[Any]:
-    if not product.is_Mul:
-        return [product]
-    return sorted(product.args, key=lambda factor: (not factor.is_number, PARTIAL not in str(factor), _natural(factor)))
+def _expression(factor: Any) -> Any:
+    import sympy
+
+    return sympy.sympify(factor)
 
 
 def _factor(factor: Any) -> str:
@@ -83,7 +91,7 @@ def _factor(factor: Any) -> str:
     if factor.is_Add:
         return f"({_sum(factor)})"
     if factor.func.__name__ == "exp":
-        return f"e^{_in_brackets(factor.args[0])}"
+        return f"e^({_sum(factor.args[0])})"
     if factor.is_Pow:
         if factor.exp.is_number and 2 * factor.exp == 1:
             return f"√{_in_brackets(factor.base)}"
@@ -91,15 +99,17 @@ def _factor(factor: Any) -> str:
         above = raised.translate(_ABOVE) if factor.exp.is_Integer else f"^({_sum(factor.exp)})"
         return f"{_in_brackets(factor.base)}{above}"
     if factor.is_Function:
-        return f"{factor.func.__name__} {_in_brackets(factor.args[0])}"
+        return f"{factor.func.__name__}({_sum(factor.args[0])})"
     return "π" if str(factor) == "pi" else str(factor)
 
 
 def _in_brackets(expression: Any) -> str:
+    """A name or a natural number stands for itself; a name with its sample above cannot bear a power."""
     text = _sum(expression)
-    return text if expression.is_Symbol or (expression.is_Integer and expression >= 0) or text == "π" else f"({text})"
+    plain = expression.is_Symbol or (expression.is_Integer and expression >= 0) or text == "π"
+    return text if plain and not text.endswith("⁾") else f"({text})"
 
 
-def _natural(expression: Any) -> str:
-    """In the order of the names, of sums and products that of their parts."""
-    return " ".join(sorted(map(str, expression.free_symbols)))
+def _natural(expression: Any) -> list[str]:
+    """In the order of the names, of sums and products that of their parts; digits as people count."""
+    return sorted(str(name).translate(_PLAIN) for name in expression.free_symbols)

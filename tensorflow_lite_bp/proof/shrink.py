@@ -110,10 +110,11 @@ def _resized(program: Program, sizes: _Sizes) -> Program:
     Raises:
         ShapeMismatch: when these sizes do not fit together.
     """
-    inputs, targets, parameters = (
+    inputs, targets = (
         tuple(replace(item, type=sizes.type(item.type)) for item in items)
-        for items in (program.inputs, program.targets, program.parameters)
+        for items in (program.inputs, program.targets)
     )
+    parameters = tuple(replace(item, type=sizes.type(item.type)) for item in program.parameters)
     types = {item.name: item.type for item in (*inputs, *targets, *parameters)}
     nodes = []
     for node in program.nodes:
