@@ -20,6 +20,7 @@ import numpy as np
 import sympy
 
 from tensorflow_lite_bp.backend.base import Backend, Draw
+from tensorflow_lite_bp.errors import NumericalFailure
 
 DIGITS = 50
 """Of sample values."""
@@ -29,7 +30,7 @@ _MP.dps = DIGITS
 _TIE = _MP.mpf(10) ** (10 - DIGITS)
 
 
-class NoBranch(Exception):
+class NoBranch(NumericalFailure):
     """The sample point is no place to differentiate: a kink, or outside of a function's domain."""
 
 

@@ -209,7 +209,7 @@ def _equations(proof: Proof) -> str:
 
 def _different(equations: Mapping[str, str]) -> list[str]:
     """Each set of equations under its heading, but once where several are the same."""
-    first = {text: heading for heading, text in reversed(equations.items())}
+    first = {text: heading for heading, text in reversed(list(equations.items()))}
     return [f"{heading}\n{text}" for heading, text in equations.items() if first[text] == heading]
 
 

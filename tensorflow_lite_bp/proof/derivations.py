@@ -88,32 +88,42 @@ def loss_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: floa
 
 def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> None:
     """Run forward and backward on symbols, and check the gradient of each input and trainable weight."""
-    xp, m = get_backend("exact"), SAMPLES
-    ports = dict(zip(layer.ports, example.shapes, strict=True))
-    inputs: dict[str, Any] = {}
-    for port, shape in ports.items():
-        whole = shape if port in example.parameters else (*shape, m)
-        sampled = sampler(port, whole, example.low, example.high)
-        inputs[port] = ledger.free(_letter(port), sampled, per_sample=port not in example.parameters)
-    wanted = layer.weights(*example.shapes)
-    weights: dict[str, Any] = {}
-    for letter, weight in wanted.items():
-        sampled = sampler(letter, _known(weight.shape), -1.0 if weight.trainable else 0.5, 1.0)
-        weights[letter] = ledger.free(_letter(letter), sampled, per_sample=False)
-    types = (TensorType("float", shape, per_sample=port not in example.parameters) for port, shape in ports.items())
-    Y = unwritten("Y", (*_known(layer.result(*types).shape), m))
+    xp = get_backend("exact")
+    inputs = _inputs(ledger, layer, example, sampler)
+    weights = _weights(ledger, layer, example, sampler)
+    arrays = {**inputs, **weights}
+    types = (
+        TensorType("float", shape, per_sample=port not in example.parameters)
+        for port, shape in zip(layer.ports, example.shapes, strict=True)
+    )
+    Y = unwritten("Y", (*_known(layer.result(*types).shape), SAMPLES))
     buffers = _buffers(xp, layer.buffers(*(X.shape for X in inputs.values())))
-    gradients: dict[str, Any] = {
-        f"d{role}": unwritten(f"d{role}", A.shape) for role, A in {**inputs, **weights}.items()
-    }
-    ws: Any = Workspace(m=m, draw=Draw(1, "proof"), Y=Y, **inputs, **weights, **buffers, **gradients)
+    gradients: dict[str, Any] = {f"d{role}": unwritten(f"d{role}", A.shape) for role, A in arrays.items()}
+    ws: Any = Workspace(m=SAMPLES, draw=Draw(1, "proof"), Y=Y, **arrays, **buffers, **gradients)
     layer.forward(xp, ws)
     ledger.define(_letter("Y"), Y)
     ws.dY = ledger.arriving(Y)
     layer.backward(xp, ws)
-    for role, variables in {**inputs, **weights}.items():
-        if role in inputs or wanted[role].trainable:
-            ledger.check(role, variables, gradients[f"d{role}"])
+    trainable = {letter for letter, weight in layer.weights(*example.shapes).items() if weight.trainable}
+    for role in (*inputs, *(letter for letter in weights if letter in trainable)):
+        ledger.check(role, arrays[role], gradients[f"d{role}"])
+
+
+def _inputs(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> dict[str, Any]:
+    made = {}
+    for port, shape in zip(layer.ports, example.shapes, strict=True):
+        per_sample = port not in example.parameters
+        samples = sampler(port, (*shape, SAMPLES) if per_sample else shape, example.low, example.high)
+        made[port] = ledger.free(_letter(port), samples, per_sample=per_sample)
+    return made
+
+
+def _weights(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> dict[str, Any]:
+    made = {}
+    for letter, weight in layer.weights(*example.shapes).items():
+        low = -1.0 if weight.trainable else 0.5  # variances are positive
+        made[letter] = ledger.free(_letter(letter), sampler(letter, _known(weight.shape), low, 1.0), per_sample=False)
+    return made
 
 
 def prove_loss(ledger: Ledger, loss: Loss, example: Any, sampler: Sampler) -> None:
@@ -141,7 +151,7 @@ def targets(
     *,
     low: float = -1.0,
     high: float = 1.0,
-) -> np.ndarray:
+) -> Any:
     """An array of targets, the sample axis last: indices are numbers, each in turn; others are symbols."""
     if type_.count is not None:
         return (np.arange(np.prod(shape, dtype=int)) % type_.count).reshape(shape).astype(object)

@@ -213,7 +213,7 @@ class Ledger:
         shown = {str(name): _shown(self.values.get(name)) for name in names}
         for what, expression in (("code", code), ("derivative", right)):
             known = expression.free_symbols <= self.values.keys()
-            shown[what] = _shown(value_of(expression, self.values) if known else None)
+            shown[what] = _shown(value_of(expression, self.values) if known else None, digits=15)
         return shown
 
     def _define(self, name: Any, expression: Any) -> _Definition:
@@ -229,8 +229,8 @@ class Ledger:
         return made
 
 
-def _shown(value: Any) -> str:
-    return "never written" if value is None else f"{float(value):.6g}"
+def _shown(value: Any, *, digits: int = 6) -> str:
+    return "never written" if value is None else f"{float(value):.{digits}g}"
 
 
 def count(entries: Iterable[Entry]) -> dict[str, int]:

@@ -110,12 +110,11 @@ def _resized(program: Program, sizes: _Sizes) -> Program:
     Raises:
         ShapeMismatch: when these sizes do not fit together.
     """
-    inputs, targets = (
-        tuple(replace(item, type=sizes.type(item.type)) for item in items)
-        for items in (program.inputs, program.targets)
-    )
+    inputs = tuple(replace(item, type=sizes.type(item.type)) for item in program.inputs)
+    targets = tuple(replace(item, type=sizes.type(item.type)) for item in program.targets)
     parameters = tuple(replace(item, type=sizes.type(item.type)) for item in program.parameters)
-    types = {item.name: item.type for item in (*inputs, *targets, *parameters)}
+    variables = (*inputs, *targets)
+    types = {item.name: item.type for item in variables} | {item.name: item.type for item in parameters}
     nodes = []
     for node in program.nodes:
         settings = {name: _setting(node.op, name, value, sizes) for name, value in node.settings.items()}

@@ -1,0 +1,181 @@
+"""Whole networks: the plan's order, memory and sums are part of what is proved, and so of what is refuted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl import Source
+from tensorflow_lite_bp.backend.exact import ExactBackend
+from tensorflow_lite_bp.errors import InputError
+from tensorflow_lite_bp.graph import plan as plan_module
+from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.memory import Slot
+from tensorflow_lite_bp.layers.elementwise import Tanh
+from tensorflow_lite_bp.proof.ledger import LEFT, PROVED, REFUTED
+from tensorflow_lite_bp.proof.network import network_proofs
+from tensorflow_lite_bp.proof.shrink import small
+from tensorflow_lite_bp.table import checked
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = sorted(EXAMPLES.rglob("*.net"))
+
+DIAMOND = """
+    network diamond
+    input  x: float[3]
+    target t: float[2]
+    parameter W: float[2, 3]
+    parameter g: float[]
+    h = tanh(W @ x)
+    y = tanh(h * h + h) * g + h * g
+    loss 0.5 * mse(y, t)
+    loss squared_error(h, t, reduction = "sum")
+    output y
+"""
+"""One tensor used five times, one parameter twice, two losses."""
+
+
+def program(text: str) -> Any:
+    return checked(Source("test.net", text))
+
+
+def verdicts(proofs: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for proof in proofs:
+        for entry in proof.entries:
+            found.setdefault(entry.of, set()).add(entry.verdict)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_example_is_proved(path: Path) -> None:
+    declared = checked(path)
+    proved = small(declared)
+    found = verdicts(network_proofs(proved))
+    assert set().union(*found.values()) == {PROVED}
+    assert found.keys() >= Graph(declared).trainable.keys()
+    assert [(node.name, node.op) for node in proved.nodes] == [(node.name, node.op) for node in declared.nodes]
+
+
+def test_uses_are_summed() -> None:
+    assert set().union(*verdicts(network_proofs(program(DIAMOND))).values()) == {PROVED}
+
+
+def test_a_sum_over_uses_that_is_forgotten_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(plan_module.Recorder):
+        def add(self, A: Any, B: Any, *, out: Any) -> Any:
+            if out is A:  # what the plan adds up, in place
+                return out
+            return self.__getattr__("add")(A, B, out=out)
+
+    monkeypatch.setattr(plan_module, "Recorder", Forgetful)
+    found = verdicts(network_proofs(program(DIAMOND)))
+    assert REFUTED in found["h"]
+    assert REFUTED in found["g"]
+
+
+def test_memory_that_is_reused_too_early_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Slot, "take_over", Slot.join)  # whether or not somebody still needs it
+    found = verdicts(network_proofs(program(DIAMOND)))
+    assert REFUTED in set().union(*found.values())
+
+
+def test_the_guilty_node_is_the_one_that_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies behind it is right, given what it was handed."""
+    text = """
+        network chain
+        input  x: float[2]
+        target t: float[2]
+        a = x -> dense(2)
+        b = tanh(a)
+        c = b -> dense(2)
+        loss mse(c, t)
+        output c
+    """
+    monkeypatch.setattr(Tanh, "slope", lambda self, xp, ws: xp.subtract(1.0, ws.Y, out=ws.D))
+    found = verdicts(network_proofs(program(text)))
+    assert [of for of, kinds in found.items() if REFUTED in kinds] == ["a"]
+
+
+def test_a_view_shares_the_names_of_what_it_views() -> None:
+    text = """
+        network viewed
+        input  x: float[4]
+        target t: float[2, 2]
+        h = x -> dense(4)
+        v = h -> reshape([2, 2])
+        y = v * (tanh(h) -> reshape([2, 2]))
+        loss mse(y, t)
+        output y
+    """
+    assert set().union(*verdicts(network_proofs(program(text))).values()) == {PROVED}
+
+
+def test_symbolic_sizes_and_tokens_are_bound() -> None:
+    text = """
+        network steps
+        input  x: float[2, T]
+        target t: token(3)[T]
+        y = x -> conv(3, 3, padding = "same") -> relu -> dense(3)
+        loss cross_entropy(y, t)
+        output y
+    """
+    assert set().union(*verdicts(network_proofs(program(text))).values()) == {PROVED}
+
+
+def test_a_network_is_shrunk_as_a_whole() -> None:
+    text = """
+        network large
+        input  image: float[3, 32, 48]
+        target kind: class(10)
+        y = image -> conv(64, 5, stride = 2) -> conv(64, 3, padding = "same", groups = 64) -> relu
+                  -> max_pool(2) -> flatten -> dense(100) -> dense(10)
+        loss cross_entropy(y, kind)
+        output y
+    """
+    declared = program(text)
+    made = small(declared)
+    settings = [
+        {k: v for k, v in node.settings.items() if k not in ("filters", "units", "groups")} for node in made.nodes
+    ]
+    assert settings == [
+        {k: v for k, v in node.settings.items() if k not in ("filters", "units", "groups")} for node in declared.nodes
+    ]
+    filters = [node.settings["filters"] for node in made.nodes if node.op == "conv"]
+    assert filters[0] == filters[1] == made.nodes[1].settings["groups"] < 64
+    assert made.nodes[-1].type.shape == (made.targets[0].type.count,)
+    height, width = made.inputs[0].type.shape[1:]
+    assert height != width
+    assert set().union(*verdicts(network_proofs(made)).values()) == {PROVED}
+
+
+def test_a_small_network_stays_as_it_is() -> None:
+    declared = checked(EXAMPLES / "articles" / "columns.net")
+    assert small(declared) is declared
+
+
+def test_time_that_is_up_leaves_entries_out() -> None:
+    found = verdicts(network_proofs(program(DIAMOND), deadline=0.0))
+    assert set().union(*found.values()) == {LEFT}
+
+
+def test_what_cannot_be_differentiated_is_refused() -> None:
+    with pytest.raises(InputError, match="has no loss"):
+        network_proofs(program("network n\ninput x: float[2]\noutput y = x -> dense(2)"))
+    text = """
+        network impossible
+        input  x: float[2]
+        target t: float[2]
+        y = log(0 - (x -> dense(2)) ^ 2)
+        loss mse(y, t)
+        output y
+    """
+    with pytest.raises(InputError, match="no sample point was found"):
+        network_proofs(program(text))
+
+
+def test_a_function_that_is_missing_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"has no `xp\.cumsum`: add it to backend/exact\.py"):
+        ExactBackend().cumsum(1)
