@@ -381,6 +381,8 @@ class ExactBackend(Backend):
         raise AttributeError(f"the exact backend has no `xp.{name}`: add it to backend/exact.py")
 
     def matmul(self, A: Any, B: Any, *, out: Any) -> Any:
+        if A.shape[-1] != B.shape[-2]:
+            raise ValueError(f"matrices of the shapes {A.shape} and {B.shape} have no product")
         batch = out.shape[:-2]
         A, B = np.broadcast_to(A, (*batch, *A.shape[-2:])), np.broadcast_to(B, (*batch, *B.shape[-2:]))
         products = np.empty(out.shape, dtype=object)

@@ -22,7 +22,12 @@ _SHORT = {
     REFUTED: "refuted",
     LEFT: "not looked at",
 }
-_REFUTATIONS = 3  # that are shown
+_MEANINGS = {
+    ROUNDED: "constants of the code have no closed form, and are floats in it",
+    NUMERICAL: "algebra did not decide within its bounds, so this is no proof",
+    LEFT: "time was up; with a larger --seconds there is more of it",
+}
+_SHOWN = 3  # refutations, and reasons
 
 
 def table_text(surveys: Sequence[Survey]) -> str:
@@ -168,21 +173,19 @@ def _weights(program: Program) -> str:
 def _explanations(proofs: Sequence[Proof]) -> str:
     """What the verdicts that need a word mean here."""
     lines = []
-    for verdict in (ROUNDED, NUMERICAL, LEFT):
+    for verdict, meaning in _MEANINGS.items():
         notes = {entry.note for proof in proofs for entry in proof.entries if entry.verdict == verdict}
         if notes:
-            reasons = "; ".join(sorted(filter(None, notes))[:_REFUTATIONS])
-            lines.append(wrapped(f"{_SHORT[verdict]}: {VERDICTS[verdict].partition(': ')[2] or reasons}"))
-            if verdict == NUMERICAL:
-                lines.append(wrapped(f"  {reasons}"))
+            reasons = "; ".join(sorted(filter(None, notes))[-_SHOWN:])
+            lines.append(wrapped(f"{_SHORT[verdict]}: " + ": ".join(filter(None, [meaning, reasons])), indent=2))
     return "\n".join(lines)
 
 
 def _refutations(proofs: Sequence[Proof]) -> str:
     refuted = [entry for proof in proofs for entry in proof.entries if entry.verdict == REFUTED]
-    parts = [_refutation(entry) for entry in refuted[:_REFUTATIONS]]
-    if len(refuted) > _REFUTATIONS:
-        parts.append(f"… and {counted(len(refuted) - _REFUTATIONS, 'more refuted entry').replace('entrys', 'entries')}")
+    parts = [_refutation(entry) for entry in refuted[:_SHOWN]]
+    if len(refuted) > _SHOWN:
+        parts.append(f"… and {counted(len(refuted) - _SHOWN, 'more refuted entry').replace('entrys', 'entries')}")
     return "\n\n".join(parts)
 
 

@@ -41,9 +41,9 @@ def prove(
     from tensorflow_lite_bp.backend import get_backend
     from tensorflow_lite_bp.table import table
 
+    get_backend("exact")  # before all else: it says what to install
     table()  # declares everything
     name = None if subject is None else _declared(subject)
-    get_backend("exact")  # says what to install
     deadline = monotonic() + seconds
     if subject is not None and name is None:
         return _of_file(subject, show=show, deadline=deadline)

@@ -28,7 +28,6 @@ from tensorflow_lite_bp.proof.ledger import Entry, Ledger, count
 SAMPLES = 2
 """Columns of a proof: enough to see a sum over the batch, and a sample in another's place."""
 _TRIES = 5  # to find a sample point that lies on a branch
-_GRID = 1009  # sample values are fractions of this prime
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,17 @@ class Proof:
 
 Sampler = Callable[[str, tuple[int, ...], float, float], np.ndarray]
 """Sample values for an array of that letter and shape, from low to high."""
+_Proving = Callable[[Ledger, Sampler], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One example: what is proved of it, and where its function has kinks."""
+    """What is proved: one example of something, and where its function has kinks."""
 
     subject: str
     settings: Mapping[str, Any]
     shapes: tuple[tuple[int, ...], ...]
-    kinks: tuple[float, ...]
-    prove: Callable[[Ledger, Sampler], None]
+    kinks: tuple[float, ...] = ()
 
 
 def layer_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
@@ -73,7 +72,8 @@ def layer_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: flo
     def prove(ledger: Ledger, sampler: Sampler) -> None:
         prove_layer(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
 
-    yield from _on_branches(Case(cls.name, example.settings, example.shapes, example.kinks, prove), seconds, deadline)
+    case = Case(cls.name, example.settings, example.shapes, example.kinks)
+    yield from _on_branches(case, prove, Ledger(deadline=deadline, seconds=seconds))
 
 
 def loss_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: float = float("inf")) -> Iterator[Proof]:
@@ -83,7 +83,7 @@ def loss_proofs(cls: Any, example: Any, *, seconds: float = 10.0, deadline: floa
         prove_loss(ledger, cls.from_settings(all_settings(cls, example.settings)), example, sampler)
 
     shapes = (example.prediction.shape, example.target.shape)
-    yield from _on_branches(Case(cls.name, example.settings, shapes, (), prove), seconds, deadline)
+    yield from _on_branches(Case(cls.name, example.settings, shapes), prove, Ledger(deadline=deadline, seconds=seconds))
 
 
 def prove_layer(ledger: Ledger, layer: Layer, example: Any, sampler: Sampler) -> None:
@@ -195,25 +195,25 @@ def sampler_of(seed: int, *, kinks: tuple[float, ...] = (), turn: int = 0, mirro
     return sample
 
 
-def _on_branches(case: Case, seconds: float, deadline: float) -> Iterator[Proof]:
+def _on_branches(case: Case, prove: _Proving, ledger: Ledger) -> Iterator[Proof]:
     """A proof for each turn of the intervals between kinks; where samples decided comparisons, one of a mirror too."""
     if case.kinks:
         ways = [{"kinks": case.kinks, "turn": turn} for turn in range(len(case.kinks) + 1)]
     else:
         ways = [{}, {"mirrored": True}]
     for way in ways:
-        proof = _on_branch(case, way, Ledger(deadline=deadline, seconds=seconds))
+        proof = _on_branch(case, prove, way, ledger)
         yield proof
         if not proof.comparisons:
             return  # it holds everywhere
 
 
-def _on_branch(case: Case, way: Mapping[str, Any], ledger: Ledger) -> Proof:
+def _on_branch(case: Case, prove: _Proving, way: Mapping[str, Any], ledger: Ledger) -> Proof:
     started = monotonic()
     for seed in range(_TRIES):
         ledger.start()
         try:
-            case.prove(ledger, sampler_of(seed, **way))
+            prove(ledger, sampler_of(seed, **way))
         except NoBranch:
             if seed == _TRIES - 1:
                 raise

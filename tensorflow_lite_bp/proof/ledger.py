@@ -25,16 +25,17 @@ import sympy
 
 from tensorflow_lite_bp.backend.exact import DECISIONS, Exact, exactly, symbol, value_of
 from tensorflow_lite_bp.proof.algebra import TooLarge, Tower
-from tensorflow_lite_bp.proof.notation import PARTIAL, entry
+from tensorflow_lite_bp.proof.notation import PARTIAL, counted, entry
 
 PROVED, ROUNDED, NUMERICAL, REFUTED, LEFT = "proved", "rounded", "numerical", "refuted", "left"
 VERDICTS = {
     PROVED: "equal by algebra",
-    ROUNDED: "equal by algebra, up to the rounding of constants that the code keeps as floats",
-    NUMERICAL: "numerical only: algebra did not decide within its bounds, numbers agree",
-    REFUTED: "refuted: another number at the sample point",
-    LEFT: "not looked at, for lack of time",
+    ROUNDED: "equal by algebra, but for the rounding of constants that the code keeps as floats",
+    NUMERICAL: "numbers agree, and algebra did not decide within its bounds",
+    REFUTED: "another number at the sample point",
+    LEFT: "nobody has looked, for lack of time",
 }
+"""From the verdict that says most to those that say least."""
 _DIGITS = 30
 _POINTS = 3  # at which numbers are compared where algebra does not decide
 _ROUNDING = 1e-14  # of constants in double precision, and of a few operations on them
@@ -196,7 +197,7 @@ class Ledger:
 
     def _agree(self, code: Any, right: Any) -> bool:
         """Whether numbers agree at the sample point and near it."""
-        names = sorted(code.free_symbols | right.free_symbols, key=str)
+        names = sorted(code.free_symbols | right.free_symbols, key=counted)
         if not set(names) <= self.values.keys():  # code read memory that nobody had written
             return False
         for point in range(_POINTS):
@@ -209,7 +210,7 @@ class Ledger:
         return True
 
     def _point(self, code: Any, right: Any) -> dict[str, str]:
-        names = sorted(code.free_symbols | right.free_symbols, key=str)
+        names = sorted(code.free_symbols | right.free_symbols, key=counted)
         shown = {str(name): _shown(self.values.get(name)) for name in names}
         for what, expression in (("code", code), ("derivative", right)):
             known = expression.free_symbols <= self.values.keys()

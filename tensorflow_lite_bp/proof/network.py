@@ -6,8 +6,9 @@ chain rule, and gets names too (see `ledger`). What only puts values into anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tensorflow_lite_bp.graph.layout import Step
 from tensorflow_lite_bp.graph.plan import Plan, Shard
 from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.layers.base import Layer
-from tensorflow_lite_bp.proof.derivations import SAMPLES, Case, Proof, Sampler, proof_of, sampler_of, targets
+from tensorflow_lite_bp.proof.derivations import SAMPLES, Case, Proof, proof_of, sampler_of, targets
 from tensorflow_lite_bp.proof.ledger import Ledger
 
 _SYMBOLIC = 3  # steps for a size that the data binds
@@ -28,11 +29,18 @@ _BRANCHES = 2
 _TRIES = 6
 
 
-def network_proofs(program: Program, *, seconds: float = 10.0, deadline: float = float("inf")) -> list[Proof]:
+def network_proofs(
+    program: Program, *, seconds: float = 10.0, deadline: float = float("inf"), of_inputs: bool = False
+) -> list[Proof]:
     """The gradient of every weight and of every tensor on the way, on one branch or more.
 
     One is enough where nothing is compared. Otherwise there are two, and further ones as long as an array has had no
     gradient but zero: behind rectifiers that let nothing through there is little to prove.
+
+    Args:
+        seconds: that algebra may take for one entry.
+        deadline: the time (`time.monotonic`) after which entries are left out.
+        of_inputs: look at the gradient of every float input too, which training has no need of.
 
     Raises:
         InputError: for a network without a loss or weights, or one that no sample point was found for.
@@ -43,7 +51,7 @@ def network_proofs(program: Program, *, seconds: float = 10.0, deadline: float =
     reason = ""
     for seed in range(_TRIES):
         try:
-            found.append(_proof(program, seed, seconds, deadline))
+            found.append(_proof(program, seed, Ledger(deadline=deadline, seconds=seconds), of_inputs=of_inputs))
         except NoBranch as error:
             reason = str(error)
             continue
@@ -62,32 +70,32 @@ def _enough(proofs: list[Proof]) -> bool:
     return len(proofs) >= _BRANCHES and not silent
 
 
-def _proof(program: Program, seed: int, seconds: float, deadline: float) -> Proof:
+def _proof(program: Program, seed: int, ledger: Ledger, *, of_inputs: bool) -> Proof:
     started = monotonic()
-    ledger = Ledger(deadline=deadline, seconds=seconds)
-    run = _Run(program, ledger, sampler_of(seed), seed)
+    inputs = [variable.name for variable in program.inputs if of_inputs and variable.type.kind == "float"]
+    run = _Run(program, ledger, seed, inputs)
     run.steps()
-    run.weights_gradients()
+    run.ends()
     shapes = tuple(run.graph.sample_shape(variable.name, run.sizes) for variable in program.inputs)
-    case = Case(program.name, {}, shapes, (), lambda ledger, sampler: None)
+    case = Case(program.name, {}, shapes)
     return proof_of(case, f"samples of seed {seed}", ledger, monotonic() - started)
 
 
 class _Run:
     """One plan on symbols."""
 
-    def __init__(self, program: Program, ledger: Ledger, sampler: Sampler, seed: int) -> None:
-        self.program, self.ledger, self.sampler = program, ledger, sampler
+    def __init__(self, program: Program, ledger: Ledger, seed: int, inputs: Sequence[str]) -> None:
+        self.program, self.ledger, self.inputs = program, ledger, inputs
+        self.sampler = sampler_of(seed)
         self.graph = Graph(program)
         self.sizes = dict.fromkeys(program.sizes, _SYMBOLIC)
         xp = get_backend("exact")
         self.weights = Weights(xp, self.graph.weights, np.dtype(object))
         for spec in self.graph.weights:
-            samples = sampler(spec.name, spec.shape, -1.0 if spec.trainable else 0.5, 1.0)
+            samples = self.sampler(spec.name, spec.shape, -1.0 if spec.trainable else 0.5, 1.0)
             self.weights.arrays[spec.name][...] = ledger.free(spec.name, samples, per_sample=False)
-        self.plan = Plan(
-            self.graph, self.weights, xp, mode="train", m=SAMPLES, sizes=self.sizes, dtype="object", seed=seed
-        )
+        options: dict[str, Any] = {"sizes": self.sizes, "dtype": "object", "seed": seed, "gradient_of": inputs}
+        self.plan = Plan(self.graph, self.weights, xp, mode="train", m=SAMPLES, **options)
         self.plan.feed(self._rows())
         self.named: dict[str, np.ndarray] = {}  # tensor -> the names of its entries
 
@@ -107,9 +115,13 @@ class _Run:
             if not part.back:
                 self._name_results(part.step)
 
-    def weights_gradients(self) -> None:
+    def ends(self) -> None:
+        """The gradients that nothing behind them reads: of the weights, and of inputs."""
         for name in self.graph.trainable:
             self.ledger.check(name, self.weights.arrays[name], self.weights.gradients.views[name])
+        for name in self.inputs:
+            if name in self.shard.gradients:  # a loss depends on it
+                self.ledger.check(name, self.shard.arrays[name], self.shard.gradients[name])
 
     def _name_results(self, step: Step) -> None:
         if step.loss is not None:

@@ -110,6 +110,11 @@ def _in_brackets(expression: Any) -> str:
     return text if plain and not text.endswith("⁾") else f"({text})"
 
 
+def counted(name: Any) -> str:
+    """A name to sort by: digits above and below count as digits."""
+    return str(name).translate(_PLAIN)
+
+
 def _natural(expression: Any) -> list[str]:
-    """In the order of the names, of sums and products that of their parts; digits as people count."""
-    return sorted(str(name).translate(_PLAIN) for name in expression.free_symbols)
+    """In the order of the names, of sums and products that of their parts."""
+    return sorted(map(counted, expression.free_symbols))

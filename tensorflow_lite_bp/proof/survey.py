@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorflow_lite_bp.declare import registry
-from tensorflow_lite_bp.proof.ledger import VERDICTS, count
+from tensorflow_lite_bp.proof.ledger import PROVED, REFUTED, VERDICTS, count
 
 CATEGORIES = ("layer", "operator", "loss")
 
@@ -39,8 +39,9 @@ class Survey:
 
 
 def worst(counts: dict[str, int]) -> str:
-    """The verdict that says least, of those that were found."""
-    return next((verdict for verdict in reversed(VERDICTS) if counts[verdict]), next(iter(VERDICTS)))
+    """A refutation where there is one, else the verdict that says least of those that were found."""
+    order = (REFUTED, *reversed(VERDICTS))
+    return next((verdict for verdict in order if counts[verdict]), PROVED)
 
 
 def names() -> list[str]:

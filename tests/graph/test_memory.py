@@ -124,7 +124,7 @@ def test_holes_side_by_side_become_one_and_the_last_one_grows() -> None:
 
 def test_a_view_is_the_memory_of_its_slot_and_of_no_other() -> None:
     backend, memory = get_backend("numpy"), Memory()
-    slots = [memory.slot(dtype, (2, 3), dtype, first=0, last=1) for dtype in sorted(SIZES)]
+    slots = [memory.slot(dtype, (2, 3), dtype, first=0, last=1) for dtype in sorted(SIZES.keys() - {"object"})]
     memory.place()
     arena = backend.memory(memory.peak)
     assert arena.nbytes == memory.peak

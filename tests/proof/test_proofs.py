@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import sympy
 
 from tensorflow_lite_bp.backend.exact import Exact
+from tensorflow_lite_bp.cli._proofs import table_text
 from tensorflow_lite_bp.declare import registry
 from tensorflow_lite_bp.layers.base import Example
 from tensorflow_lite_bp.layers.batch_norm import BatchNorm
@@ -22,7 +26,7 @@ from tensorflow_lite_bp.losses.base import Example as LossExample
 from tensorflow_lite_bp.losses.squares import Mse
 from tensorflow_lite_bp.proof.derivations import layer_proofs, loss_proofs
 from tensorflow_lite_bp.proof.ledger import LEFT, NUMERICAL, PROVED, REFUTED, ROUNDED
-from tensorflow_lite_bp.proof.survey import CATEGORIES, surveys
+from tensorflow_lite_bp.proof.survey import CATEGORIES, Survey, surveys
 from tensorflow_lite_bp.table import table
 
 table()
@@ -32,13 +36,19 @@ NOT_PROVED = {
 }
 """All that is not equal by algebra alone, why, and what can be said instead. Nothing else may be missing."""
 
+PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 CASES = [(category, name) for category in CATEGORIES for name in sorted(registry[category])]
+
+
+@cache
+def proofs_of(category: str, name: str) -> Survey:
+    (found,) = (survey for survey in surveys(name, seconds=5) if survey.category == category)
+    return found
 
 
 @pytest.mark.parametrize(("category", "name"), CASES)
 def test_every_entry_of_every_example_is_proved(category: str, name: str) -> None:
-    found = [survey for survey in surveys(name, seconds=5) if survey.category == category]
-    (survey,) = found
+    survey = proofs_of(category, name)
     assert survey.examples == len(registry[category][name].examples)  # type: ignore[attr-defined]
     assert survey.verdict == NOT_PROVED.get((category, name), PROVED), survey.counts
     for proofs in survey.by_example:
@@ -48,6 +58,14 @@ def test_every_entry_of_every_example_is_proved(category: str, name: str) -> Non
 
 def test_nothing_in_the_list_has_gone() -> None:
     assert NOT_PROVED.keys() <= set(CASES)
+
+
+def test_the_page_says_what_is_proved() -> None:
+    """If not: its table is what `tflbp prove` prints."""
+    found = table_text([proofs_of(category, name) for category, name in CASES])
+    assert f"```text\n{found}\n```" in PAGE.read_text(encoding="utf-8")
+    listed = re.findall(r"^- `(\w+)`: ", PAGE.read_text(encoding="utf-8"), flags=re.M)
+    assert listed == [name for _, name in NOT_PROVED]
 
 
 def test_each_entry_meets_each_interval_between_kinks() -> None:
