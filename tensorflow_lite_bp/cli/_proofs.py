@@ -53,10 +53,9 @@ def survey_text(survey: Survey, *, show: bool) -> str:
     rows = [("settings", "shapes", "holds", "entries", "verdict")]
     for proofs in survey.by_example:
         first, counts = proofs[0], _added(proof.counts for proof in proofs)
-        settings = ", ".join(f"{name} = {_setting(value)}" for name, value in first.settings.items())
         shapes = " ".join(_shape(shape) for shape in first.shapes)
         holds = f"on {len(proofs)} branches" if first.comparisons else "everywhere"
-        rows.append((settings, shapes, holds, str(sum(counts.values())), _SHORT[worst(counts)]))
+        rows.append((_setting_out(first), shapes, holds, str(sum(counts.values())), _SHORT[worst(counts)]))
     parts = [_headline(f"{survey.category} {survey.name}", survey.proofs), table(rows, right={3})]
     parts += [_branches(survey.proofs), _explanations(survey.proofs), _refutations(survey.proofs)]
     if show:
@@ -81,9 +80,13 @@ def _branches(proofs: Sequence[Proof]) -> str:
 
 
 def _example(proof: Proof) -> str:
-    settings = ", ".join(f"{name} = {_setting(value)}" for name, value in proof.settings.items())
-    what = " on ".join(filter(None, [settings, " ".join(map(_shape, proof.shapes))]))
+    what = " on ".join(filter(None, [_setting_out(proof), " ".join(map(_shape, proof.shapes))]))
     return wrapped(f"{what}: {proof.branch}", indent=2)
+
+
+def _setting_out(proof: Proof) -> str:
+    """The settings of an example, as a file has them."""
+    return ", ".join(f"{name} = {_setting(value)}" for name, value in proof.settings.items())
 
 
 def network_text(file: str, program: Program, proved: Program, proofs: Sequence[Proof], *, show: bool) -> str:
@@ -182,25 +185,25 @@ def _explanations(proofs: Sequence[Proof]) -> str:
 
 
 def _refutations(proofs: Sequence[Proof]) -> str:
-    refuted = [entry for proof in proofs for entry in proof.entries if entry.verdict == REFUTED]
-    parts = [_refutation(entry) for entry in refuted[:_SHOWN]]
+    refuted = [(proof, entry) for proof in proofs for entry in proof.entries if entry.verdict == REFUTED]
+    parts = [_refutation(entry, _setting_out(proof)) for proof, entry in refuted[:_SHOWN]]
     if len(refuted) > _SHOWN:
-        parts.append(f"… and {counted(len(refuted) - _SHOWN, 'more refuted entry').replace('entrys', 'entries')}")
+        parts.append(f"… and {count(len(refuted) - _SHOWN)} more of {count(len(refuted))} that are refuted")
     return "\n\n".join(parts)
 
 
-def _refutation(entry: Entry) -> str:
+def _refutation(entry: Entry, where: str) -> str:
     from tensorflow_lite_bp.proof.notation import written
 
     point = {name: value for name, value in entry.point.items() if name not in ("code", "derivative")}
     values = ", ".join(f"{name} = {value}" for name, value in point.items())
     lines = [
-        f"refuted: {entry.name}",
-        wrapped(f"  the code wrote {written(entry.code)}", indent=4),
-        wrapped(f"  the derivative is {written(entry.derivative)}", indent=4),
-        wrapped(f"  they are {entry.point['code']} and {entry.point['derivative']} at {values}", indent=4),
+        f"refuted: {entry.name}" + (f", where {where}" if where else ""),
+        f"  the code wrote {written(entry.code)}",
+        f"  the derivative is {written(entry.derivative)}",
+        f"  they are {entry.point['code']} and {entry.point['derivative']} at {values}",
     ]
-    return "\n".join(lines)
+    return "\n".join(wrapped(line, indent=4) for line in lines)
 
 
 def _equations(proof: Proof) -> str:

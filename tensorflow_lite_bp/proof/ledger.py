@@ -114,7 +114,7 @@ class Ledger:
             name = exactly(results[place])
             known = name.expression in self._definitions
             label = PARTIAL + (str(name) if known else f"constant{number + 1}")
-            made[place] = self._named(label, Fraction((7 * number + 3) % 23 - 11, 13))
+            made[place] = self._named(label, Fraction((-1) ** number * (1 + 7 * number % 23), 13))  # never 0
             if known:
                 self._definitions[name.expression].adjoint = made[place].expression
         return made

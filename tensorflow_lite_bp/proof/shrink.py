@@ -1,16 +1,18 @@
 """The same network at small sizes: every layer and every setting, with fewer features, channels and places.
 
 Equal sizes stay equal. What follows from other sizes (places behind a convolution, the length of a flattened image) is
-computed by the layers' own shape rules; where these refuse, the next larger sizes are tried.
+computed by the layers' own shape rules. Where these refuse, what a size became elsewhere is learned (784 is 9, where it
+is the length of a flattened image), or the next larger sizes are tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
-from dsl.program import Program
+from dsl.program import Node, Program
 from dsl.signature import ShapeMismatch
 from dsl.types import Shape, TensorType
 from tensorflow_lite_bp.declare import registry, settings_of
@@ -57,12 +59,22 @@ def small(program: Program) -> Program:
     if _work(program) <= LARGE:
         return program
     for sizes in _candidates(program):
-        try:
-            made = _resized(program, sizes)
-        except ShapeMismatch:
-            continue
-        return made if _work(made) < _work(program) else program
+        made = _fitted(program, sizes)
+        if made is not None:
+            return made if _work(made) < _work(program) else program
     return program
+
+
+def _fitted(program: Program, sizes: _Sizes) -> Program | None:
+    """The program with these sizes, or with what is learned while they do not fit; None where nothing is learned."""
+    learned: dict[int, int] = {}
+    while True:
+        known = len(learned)
+        try:
+            return _resized(program, _Sizes({**sizes.features, **learned}, sizes.places), learned)
+        except ShapeMismatch:
+            if len(learned) == known:
+                return None
 
 
 def _work(program: Program) -> int:
@@ -94,6 +106,8 @@ def _feature_sizes(program: Program) -> Iterator[int]:
         yield from (size for size in parameter.type.shape if isinstance(size, int))
     for node in program.nodes:
         yield from (value for name, value in node.settings.items() if _counts_features(node.op, name))
+        if _layer_class(node.op).view:
+            yield from (size for value in node.settings.values() if isinstance(value, tuple) for size in value)
 
 
 def _layer_class(op: str) -> Any:
@@ -104,8 +118,11 @@ def _counts_features(op: str, setting: str) -> bool:
     return any(item.name == setting and item.kind == "int" for item in settings_of(_layer_class(op)))
 
 
-def _resized(program: Program, sizes: _Sizes) -> Program:
+def _resized(program: Program, sizes: _Sizes, learned: dict[int, int]) -> Program:
     """The program with these sizes, all other shapes by the rules.
+
+    Args:
+        learned: gets what a size has become that was expected to become another.
 
     Raises:
         ShapeMismatch: when these sizes do not fit together.
@@ -119,13 +136,32 @@ def _resized(program: Program, sizes: _Sizes) -> Program:
     for node in program.nodes:
         settings = {name: _setting(node.op, name, value, sizes) for name, value in node.settings.items()}
         layer: Layer = _layer_class(node.op).from_settings(settings)
+        if layer.view:
+            _learn_length(program, node, settings, types, learned)
         types[node.name] = layer.result(*(types[name] for name in node.inputs))
+        for old, new in zip(node.type.shape, types[node.name].shape, strict=False):
+            if isinstance(old, int) and isinstance(new, int) and sizes.features.get(old, new) != new:
+                learned.setdefault(old, new)
         nodes.append(replace(node, settings=settings, type=types[node.name]))
     for loss in program.losses:
         registry["loss"][loss.op].from_settings(loss.settings).agree(*(types[name] for name in loss.inputs))
     return replace(
         program, inputs=inputs, targets=targets, parameters=parameters, nodes=tuple(nodes), types=types, metrics=()
     )
+
+
+def _learn_length(
+    program: Program,
+    node: Node,
+    settings: Mapping[str, Any],
+    types: Mapping[str, TensorType],
+    learned: dict[int, int],
+) -> None:
+    """A vector that is put into a declared shape is as long as that shape needs."""
+    (before,) = program.types[node.inputs[0]].shape if len(program.types[node.inputs[0]].shape) == 1 else (None,)
+    shapes = [value for value in settings.values() if isinstance(value, tuple) and value and -1 not in value]
+    if isinstance(before, int) and shapes and types[node.inputs[0]].shape != (prod(shapes[0]),):
+        learned.setdefault(before, prod(shapes[0]))
 
 
 def _setting(op: str, name: str, value: Any, sizes: _Sizes) -> Any:

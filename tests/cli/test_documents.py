@@ -13,7 +13,9 @@ from dsl import Source, check
 from tensorflow_lite_bp.table import table
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/language.md", "docs/articles.md")]
+DOCUMENTS = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/language.md", "docs/articles.md", "docs/proofs.md")
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

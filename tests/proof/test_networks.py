@@ -151,6 +151,25 @@ def test_a_network_is_shrunk_as_a_whole() -> None:
     assert set().union(*verdicts(network_proofs(made)).values()) == {PROVED}
 
 
+def test_sizes_that_follow_from_others_are_learned() -> None:
+    text = """
+        network learned
+        input  image: float[1, 28, 28]
+        input  words: float[300]
+        target kind:  class(10)
+        parameter W: float[10, 784]
+        y = W @ (image -> flatten)
+        z = words -> reshape([10, 30]) -> permute([1, 0]) -> dense(200) -> flatten -> dense(10)
+        loss cross_entropy(y + z, kind, class_weights = [1, 2, 1, 2, 1, 2, 1, 2, 1, 2])
+        output y
+    """
+    made = small(program(text))
+    assert made.targets[0].type.count == 10  # as many as there are class weights
+    assert made.parameters[0].type.shape == (10, 9)
+    assert made.inputs[0].type.shape == (1, 3, 3)
+    assert set().union(*verdicts(network_proofs(made)).values()) == {PROVED}
+
+
 def test_a_small_network_stays_as_it_is() -> None:
     declared = checked(EXAMPLES / "articles" / "columns.net")
     assert small(declared) is declared
