@@ -403,7 +403,7 @@ class ExactBackend(Backend):
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
         DECISIONS.drawn += out.size
-        self.copyto(out, draw.generator().random(out.shape).astype(object))
+        out[...] = np.frompyfunc(exactly, 1, 1)(draw.generator().random(out.shape))
 
     def zeros(self, shape: Any, dtype: Any = None) -> np.ndarray:
         return np.full(shape, _whole(0), dtype=object)

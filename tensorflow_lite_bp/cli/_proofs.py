@@ -110,7 +110,7 @@ def as_data(proofs: Sequence[Proof], *, entries: bool) -> dict[str, Any]:
         "counts": _added(proof.counts for proof in proofs),
         "proofs": [
             {
-                "settings": proof.settings,
+                "settings": {name: getattr(value, "name", value) for name, value in proof.settings.items()},
                 "shapes": proof.shapes,
                 "holds": proof.branch,
                 "comparisons": proof.comparisons,
@@ -201,7 +201,7 @@ def _refutation(entry: Entry, where: str) -> str:
         f"refuted: {entry.name}" + (f", where {where}" if where else ""),
         f"  the code wrote {written(entry.code)}",
         f"  the derivative is {written(entry.derivative)}",
-        f"  they are {entry.point['code']} and {entry.point['derivative']} at {values}",
+        f"  they are {entry.point['code']} and {entry.point['derivative']}" + (f" at {values}" if values else ""),
     ]
     return "\n".join(wrapped(line, indent=4) for line in lines)
 

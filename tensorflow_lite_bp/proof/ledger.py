@@ -25,7 +25,7 @@ import sympy
 
 from tensorflow_lite_bp.backend.exact import DECISIONS, Exact, exactly, symbol, value_of
 from tensorflow_lite_bp.proof.algebra import TooLarge, Tower
-from tensorflow_lite_bp.proof.notation import PARTIAL, counted, entry
+from tensorflow_lite_bp.proof.notation import PARTIAL, counted, name_of
 
 PROVED, ROUNDED, NUMERICAL, REFUTED, LEFT = "proved", "rounded", "numerical", "refuted", "left"
 VERDICTS = {
@@ -70,7 +70,7 @@ class Ledger:
 
     Args:
         deadline: the time (`time.monotonic`) after which entries are left out.
-        seconds: that algebra may take for one entry.
+        seconds: that algebra may take for the entries of one array.
     """
 
     def __init__(self, *, deadline: float = float("inf"), seconds: float = 10.0) -> None:
@@ -91,7 +91,7 @@ class Ledger:
         """An array of free symbols with these sample values."""
         made = np.empty(samples.shape, dtype=object)
         for place in np.ndindex(samples.shape):
-            made[place] = self._named(entry(letter, place, samples=per_sample), samples[place])
+            made[place] = self._named(name_of(letter, place, samples=per_sample), samples[place])
         return made
 
     def define(self, letter: str, results: np.ndarray, *, per_sample: bool = True) -> None:
@@ -99,7 +99,7 @@ class Ledger:
         for place in np.ndindex(results.shape):
             result = exactly(results[place])
             if not result.constant:
-                made = self._named(entry(letter, place, samples=per_sample), result.value)
+                made = self._named(name_of(letter, place, samples=per_sample), result.value)
                 self._define(made.expression, result.expression)
                 results[place] = made
 
@@ -129,18 +129,18 @@ class Ledger:
             variables: the names by which the gradient is taken.
             gradients: of the same shape, what the code wrote.
         """
-        tower = Tower()
+        tower = Tower(min(self.deadline, monotonic() + self.seconds))
         for place in np.ndindex(variables.shape):
             variable, gradient = exactly(variables[place]), exactly(gradients[place])
             if variable.constant:
                 continue
             if monotonic() > self.deadline:
-                entry_ = Entry(of, f"{PARTIAL}{variable}", LEFT, gradient.expression, None)
+                found = Entry(of, f"{PARTIAL}{variable}", LEFT, gradient.expression, None)
             else:
-                entry_ = self._entry(tower, of, variable.expression, gradient.expression)
-            self.entries.append(entry_)
+                found = self._entry(tower, of, variable.expression, gradient.expression)
+            self.entries.append(found)
             if name_them:
-                gradients[place] = self._arrived(variable, gradient, entry_.derivative)
+                gradients[place] = self._arrived(variable, gradient, found.derivative)
 
     def _arrived(self, variable: Exact, gradient: Exact, derivative: Any) -> Exact:
         """The name of a gradient that was checked; a number is its own."""
@@ -162,9 +162,10 @@ class Ledger:
     def _entry(self, tower: Tower, of: str, variable: Any, gradient: Any) -> Entry:
         derivative = self._derivative(variable)
         code, right = self._unfolded(gradient, derivative, variable)
-        verdict, note = (PROVED, "") if code == right else self._decide(tower, code, right)
-        point = self._point(code, right) if verdict == REFUTED else {}
-        return Entry(of, f"{PARTIAL}{variable}", verdict, gradient, derivative, note, point)
+        verdict, note = (PROVED, "") if code == right else self._by_algebra(tower, code, right)
+        point = None if verdict in (PROVED, ROUNDED) else self._where_they_differ(code, right)
+        verdict = REFUTED if point is not None else verdict
+        return Entry(of, f"{PARTIAL}{variable}", verdict, gradient, derivative, note, point or {})
 
     def _unfolded(self, code: Any, right: Any, variable: Any) -> tuple[Any, Any]:
         """Both sides in terms of what the definitions with this variable are made of: code may read a result's name."""
@@ -173,21 +174,18 @@ class Ledger:
             code, right = code.xreplace(users), right.xreplace(users)
         return code, right
 
-    def _decide(self, tower: Tower, code: Any, right: Any) -> tuple[str, str]:
-        tower.deadline = min(self.deadline, monotonic() + self.seconds)
+    def _by_algebra(self, tower: Tower, code: Any, right: Any) -> tuple[str, str]:
+        """The verdict of the normal forms; where they do not decide, it is numerical as long as numbers agree."""
+        agree = f"{_DIGITS} digits agree at {_POINTS} points"
         try:
             if not tower.difference(code, right):
                 return PROVED, ""
-            bound = self._relative_difference(tower, code, right) if DECISIONS.rough else None
+            bound = self._relative_difference(tower, code, right) if DECISIONS.rough else 1.0
         except TooLarge as reason:
-            bound, why = None, str(reason)
-        else:
-            why = "no relation that is known makes them equal"
-        if bound is not None and bound <= _ROUNDING:
+            return NUMERICAL, f"{reason}; {agree}"
+        if bound <= _ROUNDING:
             return ROUNDED, f"coefficients differ by up to {bound:.1e} of the largest"
-        if not self._agree(code, right):
-            return REFUTED, ""
-        return NUMERICAL, f"{why}; {_DIGITS} digits agree at {_POINTS} points"
+        return NUMERICAL, f"no relation that is known makes them equal; {agree}"
 
     def _relative_difference(self, tower: Tower, code: Any, right: Any) -> float:
         first, second = tower.pair(code, right)
@@ -195,27 +193,18 @@ class Ledger:
         gaps = (abs(float(first.get(m, 0) - second.get(m, 0))) for m in first.keys() | second.keys())
         return max(gaps, default=0.0) / largest
 
-    def _agree(self, code: Any, right: Any) -> bool:
-        """Whether numbers agree at the sample point and near it."""
+    def _where_they_differ(self, code: Any, right: Any) -> dict[str, str] | None:
+        """The sample point or one near it at which numbers differ, with both; None where they agree."""
         names = sorted(code.free_symbols | right.free_symbols, key=counted)
-        if not set(names) <= self.values.keys():  # code read memory that nobody had written
-            return False
+        if not set(names) <= self.values.keys():
+            return {"code": "never written", "derivative": _shown(value_of(right, self.values), digits=15)}
         for point in range(_POINTS):
-            values = {
-                name: self.values[name] * (1 + point * (number % 7 + 1) / 10007) for number, name in enumerate(names)
-            }
+            values = {name: self.values[name] + point * (n % 7 + 1) / 10007 for n, name in enumerate(names)}
             one, other = value_of(code, values), value_of(right, values)
             if abs(one - other) > 10.0**-_DIGITS * max(1, abs(one), abs(other)):
-                return False
-        return True
-
-    def _point(self, code: Any, right: Any) -> dict[str, str]:
-        names = sorted(code.free_symbols | right.free_symbols, key=counted)
-        shown = {str(name): _shown(self.values.get(name)) for name in names}
-        for what, expression in (("code", code), ("derivative", right)):
-            known = expression.free_symbols <= self.values.keys()
-            shown[what] = _shown(value_of(expression, self.values) if known else None, digits=15)
-        return shown
+                sides = {"code": _shown(one, digits=15), "derivative": _shown(other, digits=15)}
+                return {str(name): _shown(value) for name, value in values.items()} | sides
+        return None
 
     def _define(self, name: Any, expression: Any) -> _Definition:
         made = self._definitions[name] = _Definition(name, expression)
@@ -231,7 +220,7 @@ class Ledger:
 
 
 def _shown(value: Any, *, digits: int = 6) -> str:
-    return "never written" if value is None else f"{float(value):.{digits}g}"
+    return f"{float(value):.{digits}g}"
 
 
 def count(entries: Iterable[Entry]) -> dict[str, int]:

@@ -38,7 +38,7 @@ def network_proofs(
     gradient but zero: behind rectifiers that let nothing through there is little to prove.
 
     Args:
-        seconds: that algebra may take for one entry.
+        seconds: that algebra may take for the entries of one array.
         deadline: the time (`time.monotonic`) after which entries are left out.
         of_inputs: look at the gradient of every float input too, which training has no need of.
 

@@ -15,11 +15,11 @@ _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸�
 PARTIAL = "∂E/∂"
 
 
-def entry(letter: str, place: Sequence[int], *, samples: bool) -> str:
+def name_of(letter: str, place: Sequence[int], *, samples: bool) -> str:
     """The name of one entry of an array; with ``samples`` the last axis counts them.
 
-    >>> entry("x", (0, 1), samples=True), entry("w", (0, 2), samples=False), entry("h.dense", (11, 0), samples=True)
-    ('x₁⁽²⁾', 'w₁₃', 'h.dense[12]⁽¹⁾')
+    >>> name_of("w", (0, 2), samples=False), name_of("x", (0, 1), samples=True), name_of("h.relu", (9, 0), samples=True)
+    ('w₁₃', 'x₁⁽²⁾', 'h.relu[10]⁽¹⁾')
     """
     indices = [index + 1 for index in place]
     sample = f"⁽{str(indices.pop()).translate(_ABOVE)}⁾" if samples else ""

@@ -94,15 +94,15 @@ def test_a_refutation_ends_with_1_and_says_where(tflbp: Any, monkeypatch: pytest
     assert ran.stdout.startswith("layer dense: 118 equal by algebra, 8 refuted\n")
     assert (
         """\
-refuted: ∂E/∂b₁
+refuted: ∂E/∂b₁, where units = 2
   the code wrote −∂E/∂y₁⁽¹⁾ − ∂E/∂y₁⁽²⁾
   the derivative is ∂E/∂y₁⁽¹⁾ + ∂E/∂y₁⁽²⁾
-  they are 1.46153846153846 and -1.46153846153846 at ∂E/∂y₁⁽¹⁾ = -0.846154,
+  they are 0.538461538461538 and -0.538461538461538 at ∂E/∂y₁⁽¹⁾ = 0.0769231,
     ∂E/∂y₁⁽²⁾ = -0.615385
 """
         in ran.stdout
     )
-    assert "… and 5 more\n" in ran.stdout
+    assert "… and 5 more of 8 that are refuted\n" in ran.stdout
     (subject,) = tflbp("prove", "dense", "--json").json["subjects"]
     assert subject["counts"]["refuted"] == 8
     assert [entry["entry"] for entry in subject["proofs"][0]["entries"]] == ["∂E/∂b₁", "∂E/∂b₂"]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import sympy
 
 from dsl import Source
-from tensorflow_lite_bp.backend.exact import ExactBackend
+from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend import get_backend
+from tensorflow_lite_bp.backend.exact import ExactBackend, exactly, symbol
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph import plan as plan_module
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.memory import Slot
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.layers.elementwise import Tanh
+from tensorflow_lite_bp.proof.algebra import Tower
 from tensorflow_lite_bp.proof.ledger import LEFT, PROVED, REFUTED
 from tensorflow_lite_bp.proof.network import network_proofs
 from tensorflow_lite_bp.proof.shrink import small
@@ -61,6 +69,52 @@ def test_every_example_is_proved(path: Path) -> None:
 
 def test_uses_are_summed() -> None:
     assert set().union(*verdicts(network_proofs(program(DIAMOND))).values()) == {PROVED}
+
+
+@pytest.fixture
+def unnamed() -> tuple[Any, Any]:
+    """The diamond's plan, run on symbols in one go: every result is one expression of weights and inputs."""
+    xp, graph = get_backend("exact"), Graph(program(DIAMOND))
+    weights = Weights(xp, graph.weights, np.dtype(object))
+    rng = np.random.default_rng(3)
+
+    def drawn(letter: str, shape: tuple[int, ...]) -> Any:
+        made: Any = np.empty(shape, dtype=object)
+        for number, place in enumerate(np.ndindex(shape)):
+            made[place] = symbol(f"{letter}{number}", Fraction(int(rng.integers(-99, 99)), 100))
+        return made
+
+    for spec in graph.weights:
+        weights.arrays[spec.name][...] = drawn(spec.name, spec.shape)
+    plan = Plan(graph, weights, xp, mode="train", m=2, sizes={}, dtype="object", seed=0)
+    rows = {"x": drawn("x", (2, 3)), "t": drawn("t", (2, 2))}
+    plan.feed(rows)
+    plan.run()
+    return plan, rows
+
+
+def test_what_names_stand_for_is_proved_without_them_too(unnamed: tuple[Any, Any]) -> None:
+    """SymPy's derivative of the whole loss as one expression, with no chain rule of ours."""
+    plan, _ = unnamed
+    E = sum(exactly(loss).expression for loss in plan.shards[0].losses)
+    for name, W in plan.weights.arrays.items():
+        for variable, gradient in zip(W.flat, plan.weights.gradients.views[name].flat, strict=True):
+            assert Tower().difference(sympy.diff(E, variable.expression), gradient.expression) == {}
+
+
+def test_sample_values_are_what_numpy_computes(unnamed: tuple[Any, Any]) -> None:
+    plan, rows = unnamed
+
+    def numbers(array: Any) -> np.ndarray:
+        return np.array([float(exactly(item).value) for item in array.flat]).reshape(array.shape)
+
+    net = Network.from_text(DIAMOND, precision="float64")
+    for name, W in plan.weights.arrays.items():
+        net.weights[name] = numbers(W)
+    loss, gradients = net.gradients({name: numbers(array) for name, array in rows.items()})
+    assert float(sum(numbers(plan.shards[0].losses))) == pytest.approx(loss, rel=1e-14)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(numbers(plan.weights.gradients.views[name]), gradient, rtol=1e-13)
 
 
 def test_a_sum_over_uses_that_is_forgotten_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:

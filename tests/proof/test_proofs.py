@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tensorflow_lite_bp.layers.softmax import Softmax
 from tensorflow_lite_bp.losses.base import Example as LossExample
 from tensorflow_lite_bp.losses.squares import Mse
 from tensorflow_lite_bp.proof.derivations import layer_proofs, loss_proofs
-from tensorflow_lite_bp.proof.ledger import LEFT, NUMERICAL, PROVED, REFUTED, ROUNDED
+from tensorflow_lite_bp.proof.ledger import LEFT, NUMERICAL, PROVED, REFUTED, ROUNDED, Ledger
 from tensorflow_lite_bp.proof.survey import CATEGORIES, Survey, surveys
 from tensorflow_lite_bp.table import table
 
@@ -42,7 +43,7 @@ CASES = [(category, name) for category in CATEGORIES for name in sorted(registry
 
 @cache
 def proofs_of(category: str, name: str) -> Survey:
-    (found,) = (survey for survey in surveys(name, seconds=5) if survey.category == category)
+    (found,) = (survey for survey in surveys(name, seconds=60) if survey.category == category)
     return found
 
 
@@ -187,6 +188,19 @@ def test_a_loss_without_its_factor_is_refuted(monkeypatch: pytest.MonkeyPatch) -
     assert refuted([proof]) == {"Y"}
     entry = proof.entries[0]
     assert float(entry.point["derivative"]) == pytest.approx(2 * float(entry.point["code"]), rel=1e-14)
+
+
+def test_equal_by_chance_at_the_sample_point_is_refuted_beside_it() -> None:
+    """y = x / 2 at x = 1/2, where x itself is the slope too."""
+    ledger = Ledger()
+    x = ledger.free("x", np.array([Fraction(1, 2)], dtype=object), per_sample=False)
+    y = np.array([x[0] * 0.5], dtype=object)
+    ledger.define("y", y, per_sample=False)
+    dY = ledger.arriving(y)
+    ledger.check("x", x, np.array([dY[0] * x[0]], dtype=object))
+    (entry,) = ledger.entries
+    assert entry.verdict == REFUTED
+    assert entry.point["x₁"] != "0.5"
 
 
 def test_where_algebra_does_not_decide_it_is_not_called_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
