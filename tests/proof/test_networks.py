@@ -182,7 +182,7 @@ def test_symbolic_sizes_and_tokens_are_bound() -> None:
 def test_a_network_is_shrunk_as_a_whole() -> None:
     text = """
         network large
-        input  image: float[3, 32, 48]
+        input  image: float[3, 32, 40]
         target kind: class(10)
         y = image -> conv(64, 5, stride = 2) -> conv(64, 3, padding = "same", groups = 64) -> relu
                   -> max_pool(2) -> flatten -> dense(100) -> dense(10)
