@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from math import inf, log, pi, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sympy
 
+import tensorflow_lite_bp
 from tensorflow_lite_bp.backend import Draw, get_backend
 from tensorflow_lite_bp.backend.exact import DECISIONS, Exact, NoBranch, exactly, is_simple, meaning, symbol, value_of
 from tensorflow_lite_bp.errors import EnvironmentFailure
@@ -178,6 +181,13 @@ def test_what_is_no_number_is_refused() -> None:
     with pytest.raises(AssertionError, match="used as an index"):
         int(symbol("x", 1))
     assert int(Exact(sympy.Integer(3), 3)) == 3
+
+
+def test_sympy_is_imported_by_the_backend_and_by_proofs_alone() -> None:
+    package = Path(tensorflow_lite_bp.__file__).parent
+    importing = re.compile(r"^\s*(?:import|from) (?:sympy|mpmath)", flags=re.M)
+    users = {path.relative_to(package) for path in package.rglob("*.py") if importing.search(path.read_text("utf-8"))}
+    assert {str(path) for path in users if path.parts[0] != "proof"} == {"backend/exact.py"}
 
 
 def test_without_sympy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,19 @@ from tensorflow_lite_bp import __version__
 from tensorflow_lite_bp.cli import commands
 
 HEAVY = {"numpy", "onnx", "onnxruntime", "matplotlib", "cupy", "rich", "sympy", "lark", "safetensors"}
-EXPECTED = ["check", "evaluate", "export", "fmt", "gradcheck", "predict", "profile", "prove", "reference", "summary", "train"]
+EXPECTED = [
+    "check",
+    "evaluate",
+    "export",
+    "fmt",
+    "gradcheck",
+    "predict",
+    "profile",
+    "prove",
+    "reference",
+    "summary",
+    "train",
+]
 
 
 def _imported(args: list[str], folder: Path) -> set[str]:
