@@ -24,7 +24,7 @@ def prove(
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="Stop looking at entries after this time.")] = 60,
     json: Json = False,
 ) -> Answer:
-    """Prove that the gradients which the code computes are the derivatives.
+    """Prove by algebra that the gradients are right.
 
     The code itself runs on symbols, and each entry that it writes is held
     against SymPy's derivative. A large network is proved at small sizes.
