@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from inspect import cleandoc
@@ -189,11 +189,16 @@ def _call(name: str, arguments: list[str], *, bare: bool) -> str:
 
 
 def _formulas(cls: type[Declared]) -> str:
-    """The forward equation and the gradients, in LaTeX."""
-    formula: str = getattr(cls, "formula", "")
-    gradients: Mapping[str, str] = getattr(cls, "gradients", {})
-    equations = [formula, *(f"{name} = {gradient}" for name, gradient in gradients.items())]
-    return "\n\n".join(f"$$ {equation} $$" for equation in equations if equation)
+    """The forward equations and the gradients, or the update, in LaTeX."""
+    if not getattr(cls, "formula", ""):
+        return ""
+    from tensorflow_lite_bp.explain.formula import formulas
+
+    words = getattr(cls, "words", {})
+    meanings = [f"- `{word}`: {meaning}" for word, meaning in words.items()]
+    return "\n\n".join(
+        [*(f"$$ {equation} $$" for equation in formulas(cls)), *(["\n".join(meanings)] if words else [])]
+    )
 
 
 def _shapes(cls: type[Declared]) -> str:

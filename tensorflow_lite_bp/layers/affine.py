@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsl.types import TensorType
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.layers.base import Example, Operator
 
@@ -14,8 +16,8 @@ class Affine(Operator, name="affine"):
     """A number times every value, plus a number: what ``2 * x``, ``x / 16``, ``1 - x`` and ``-x`` are."""
 
     in_place = True
-    formula = r"Y = a X + c"
-    gradients = {"dX": r"a\, dY"}
+    formula = "Y = scale * X + shift"
+    gradients = {"dX": "scale * dY"}
     examples = (
         Example({"scale": -2.5}, ((3,),)),
         Example({"shift": 1.5}, ((),)),
@@ -25,6 +27,11 @@ class Affine(Operator, name="affine"):
 
     scale: float = setting(1.0, help="the factor a")
     shift: float = setting(0.0, help="the summand c")
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        scaled, dX = (f"{{}} * {name}" if self.scale != 1.0 else name for name in ("X", "dY"))
+        formula = f"Y = {scaled} + {self.shift!r}" if self.shift else f"Y = {scaled}"
+        return formula.format(repr(self.scale)), {"dX": dX.format(repr(self.scale))}
 
     def forward(self, xp: Any, ws: Any) -> None:
         if self.scale == 1.0:

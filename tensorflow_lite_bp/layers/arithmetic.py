@@ -36,6 +36,7 @@ class Arithmetic(Operator):
     ports = ("X1", "X2")
     in_place = True
     examples = _cases()
+    words = {"spread": "the same values for every sample", "gather": "the sum over the samples"}
     sign: ClassVar[str]
     onnx_operator: ClassVar[str]
 
@@ -60,6 +61,22 @@ class Arithmetic(Operator):
                 input=types.index(parameter),
             )
         return floats(tensor.shape)
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        """A parameter's gradient is summed over what used it: all columns, or with axes of its own all samples."""
+        formula, gradients = self.formula, dict(self.gradients)
+        for port, type_ in zip(self.ports, types, strict=True):
+            if type_.per_sample:
+                continue
+            letter = f"d{port}"
+            if len(type_.shape) < 2:
+                over = ", axis=1" if type_.shape else ""
+                gradients[letter] = f"sum({gradients[letter]}{over})"
+            else:
+                formula = formula.replace(port, f"spread({port})")
+                gradients = {name: text.replace(f" {port}", f" spread({port})") for name, text in gradients.items()}
+                gradients[letter] = f"gather({gradients[letter]})"
+        return formula, gradients
 
     def onnx(self, g: Any, at: Any) -> str:
         rank = len(at.shapes["Y"])
@@ -105,8 +122,8 @@ def _collect(xp: Any, whole: Any, dX: Any) -> None:
 class Add(Arithmetic, name="add"):
     """The sum, element by element: ``a + b``."""
 
-    formula = r"Y = X_1 + X_2"
-    gradients = {"dX1": r"dY", "dX2": r"dY"}
+    formula = "Y = X1 + X2"
+    gradients = {"dX1": "dY", "dX2": "dY"}
     sign = "+"
     onnx_operator = "Add"
 
@@ -123,8 +140,8 @@ class Add(Arithmetic, name="add"):
 class Subtract(Arithmetic, name="subtract"):
     """The difference, element by element: ``a - b``."""
 
-    formula = r"Y = X_1 - X_2"
-    gradients = {"dX1": r"dY", "dX2": r"-dY"}
+    formula = "Y = X1 - X2"
+    gradients = {"dX1": "dY", "dX2": "-dY"}
     sign = "-"
     onnx_operator = "Sub"
 
@@ -144,8 +161,8 @@ class Multiply(Arithmetic, name="multiply"):
     """Hadamard's product, element by element: ``a * b``."""
 
     reads = frozenset({"X1", "X2"})
-    formula = r"Y = X_1 \odot X_2"
-    gradients = {"dX1": r"dY \odot X_2", "dX2": r"dY \odot X_1"}
+    formula = "Y = X1 * X2"
+    gradients = {"dX1": "dY * X2", "dX2": "dY * X1"}
     sign = "*"
     onnx_operator = "Mul"
 
@@ -169,8 +186,8 @@ class Divide(Arithmetic, name="divide"):
     """The quotient, element by element: ``a / b``."""
 
     reads = frozenset({"X2", "Y"})
-    formula = r"Y = X_1 \oslash X_2"
-    gradients = {"dX1": r"dY \oslash X_2", "dX2": r"-dY \odot Y \oslash X_2"}
+    formula = "Y = X1 / X2"
+    gradients = {"dX1": "dY / X2", "dX2": "-dY * Y / X2"}
     examples = _cases(low=0.3)
     sign = "/"
     onnx_operator = "Div"

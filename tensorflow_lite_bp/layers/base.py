@@ -100,10 +100,21 @@ class Layer(Declared, category="layer"):
     turned: ClassVar[frozenset[str]] = frozenset()
     """Ports that take a matrix whose columns lie one behind the other: the rows of a batch as people give them."""
     formula: ClassVar[str] = ""
-    """LaTeX of the forward equation, in the article's letters."""
+    """The forward equations, one a line, as `explain.expression` reads them: ``Y = W @ X + b``. Arrays are matrices, a
+    column for each sample (pixel, step); letters that are no port, weight or left side are settings (see `letters`)."""
     gradients: ClassVar[Mapping[str, str]] = {}
-    """LaTeX of each gradient: ``{"dX": r"W^\\top\\,dY", ...}``."""
+    """The same for each gradient, ``{"dX": "W.T @ dY", ...}``, with helpers (``"G": "g * dY"``) before their use."""
+    letters: ClassVar[Mapping[str, str]] = {}
+    """Letters of the formulas that stand for attributes of another name: ``{"p": "rate"}``."""
+    words: ClassVar[Mapping[str, str]] = {}
+    """What the functions that only this layer's formulas use do: ``{"unroll": "a column for each window"}``."""
+    activation: ClassVar[bool] = False
+    """Whether textbooks give the function a letter of its own, and its result that of an activation."""
     examples: ClassVar[tuple[Example, ...]] = (Example(),)
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        """`formula` and `gradients` as they are with these settings, for inputs of these types."""
+        return self.formula, self.gradients
 
     def shape(self, *shapes: Shape) -> Shape:
         """The shape of one sample of the result, or `ShapeMismatch`. Sizes may be symbolic (str)."""

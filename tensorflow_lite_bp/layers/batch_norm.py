@@ -30,12 +30,16 @@ class BatchNorm(Layer, name="batch_norm"):
     """
 
     in_place = True
-    formula = r"Y = g \odot N + b, \quad N = (X - \mu) \oslash \sqrt{\sigma^2 + \varepsilon}"
+    formula = """
+    mu = mean(X, axis=1)
+    v = mean((X - mu) ** 2, axis=1)
+    N = (X - mu) / sqrt(v + epsilon)
+    Y = g * N + b
+    """
     gradients = {
-        "dg": r"\sum_{\text{columns}} dY \odot N",
-        "db": r"\sum_{\text{columns}} dY",
-        "dX": r"g \oslash \sqrt{\sigma^2 + \varepsilon} \odot "
-        r"\left(dY - \overline{dY} - N \odot \overline{dY \odot N}\right) \text{, means over the columns}",
+        "dg": "sum(dY * N, axis=1)",
+        "db": "sum(dY, axis=1)",
+        "dX": "g / sqrt(v + epsilon) * (dY - mean(dY, axis=1) - N * mean(dY * N, axis=1))",
     }
     examples = (
         Example(shapes=((3,),)),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsl.signature import ShapeMismatch
-from dsl.types import Shape
+from dsl.types import Shape, TensorType
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.initializers.base import Initializer
 from tensorflow_lite_bp.initializers.he import He
@@ -45,11 +45,11 @@ class Conv(Layer, name="conv"):
     """
 
     reads = frozenset({"X"})
-    formula = r"Y = W\,U(X) + b"
-    gradients = {
-        "dX": r"U^\top\!\left(W^\top dY\right), \text{ each value's copies added up}",
-        "dW": r"dY\,U(X)^\top",
-        "db": r"\sum_{\text{columns}} dY",
+    formula = "Y = W @ unroll(X) + b"
+    gradients = {"dX": "fold(W.T @ dY)", "dW": "dY @ unroll(X).T", "db": "sum(dY, axis=1)"}
+    words = {
+        "unroll": "a column for each place of the kernel, with the values that it sees there",
+        "fold": "adds each of these values to the place that it was taken from",
     }
     examples = (
         Example({"filters": 2}, ((2, 4, 3),)),
@@ -92,6 +92,11 @@ class Conv(Layer, name="conv"):
                     input=port,
                 )
         return (self.filters, *sizes)
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        if self.bias:
+            return self.formula, self.gradients
+        return "Y = W @ unroll(X)", {letter: self.gradients[letter] for letter in ("dX", "dW")}
 
     def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
         channels, *axes = shapes[0]

@@ -56,12 +56,8 @@ class Dense(Layer, name="dense"):
 
     reads = frozenset({"X"})
     turned = frozenset({"X"})
-    formula = r"Y = W X + b"
-    gradients = {
-        "dX": r"W^\top\,dY",
-        "dW": r"dY\,X^\top",
-        "db": r"\sum_{\text{columns}} dY",
-    }
+    formula = "Y = W @ X + b"
+    gradients = {"dX": "W.T @ dY", "dW": "dY @ X.T", "db": "sum(dY, axis=1)"}
     examples = (
         Example({"units": 2}, ((3,),)),
         Example({"units": 3, "bias": False}, ((2,),)),
@@ -89,6 +85,9 @@ class Dense(Layer, name="dense"):
                 input=0,
             )
         return (self.units, *X[1:])
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        return (self.formula, self.gradients) if self.bias else (Matmul.formula, Matmul.gradients)
 
     def weights(self, *shapes: Shape) -> Mapping[str, Weight]:
         W = Weight("weight", (self.units, shapes[0][0]), self.initializer)
@@ -120,8 +119,8 @@ class Matmul(Operator, name="matmul"):
     ports = ("W", "X")
     reads = frozenset({"W", "X"})
     turned = frozenset({"X"})
-    formula = r"Y = W X"
-    gradients = {"dW": r"dY\,X^\top", "dX": r"W^\top\,dY"}
+    formula = "Y = W @ X"
+    gradients = {"dW": "dY @ X.T", "dX": "W.T @ dY"}
     examples = (
         Example(shapes=((2, 3), (3,)), parameters=frozenset({"W"})),
         Example(shapes=((4, 3), (3, 2)), parameters=frozenset({"W"})),

@@ -22,8 +22,12 @@ class Dropout(Layer, name="dropout"):
     """
 
     in_place = True
-    formula = r"Y = M \odot X,\quad M_{ij} = \frac{[u_{ij} \ge p]}{1 - p},\ u_{ij} \sim U(0, 1)"
-    gradients = {"dX": r"M \odot dY"}
+    formula = """
+    M = [U >= p] / (1 - p)
+    Y = M * X
+    """
+    gradients = {"dX": "M * dY"}
+    letters = {"p": "rate"}
     examples = (Example({"rate": 0.5}, ((8,),)), Example({"rate": 0.25}, ((2, 3, 2),)), Example({"rate": 0.0}, ((),)))
 
     rate: float = setting(minimum=0, below=1, help="the probability p of a zero")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import log, pi, sqrt
 from typing import Any, ClassVar
 
+from dsl.types import TensorType
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.layers.base import Buffer, Example, Layer
 
@@ -29,6 +30,7 @@ class Elementwise(Layer):
     """What all rows share. ``D`` holds f′."""
 
     in_place = True
+    activation = True
     examples = ranks()
     onnx_operator: ClassVar[str]
 
@@ -56,8 +58,8 @@ class Relu(Elementwise, name="relu"):
     """The rectifier: negative values become 0. Its derivative at 0 is taken as 0."""
 
     reads = _THROUGH_Y
-    formula = r"Y = \max(X, 0)"
-    gradients = {"dX": r"dY \odot [Y > 0]"}
+    formula = "Y = max(X, 0)"
+    gradients = {"dX": "dY * [Y > 0]"}
     examples = ranks(kinks=(0.0,))
     onnx_operator = "Relu"
 
@@ -76,8 +78,8 @@ class LeakyRelu(Elementwise, name="leaky_relu"):
     """
 
     reads = _THROUGH_Y
-    formula = r"Y = \max(X, \alpha X)"
-    gradients = {"dX": r"dY \odot (\alpha + (1 - \alpha) [Y > 0])"}
+    formula = "Y = max(X, alpha * X)"
+    gradients = {"dX": "dY * (alpha + (1 - alpha) * [Y > 0])"}
     examples = (*ranks(kinks=(0.0,)), *ranks({"alpha": 0.3}, kinks=(0.0,)))
 
     alpha: float = setting(0.01, minimum=0, maximum=1, help="the slope α below 0")
@@ -126,8 +128,8 @@ class Elu(Elementwise, name="elu"):
     """
 
     reads = _THROUGH_Y
-    formula = r"Y = \max(X, 0) + \alpha (e^{\min(X, 0)} - 1)"
-    gradients = {"dX": r"dY \odot ([Y > 0] + [Y \le 0] (Y + \alpha))"}
+    formula = "Y = max(X, 0) + alpha * (exp(min(X, 0)) - 1)"
+    gradients = {"dX": "dY * ([Y > 0] + [Y <= 0] * (Y + alpha))"}
     examples = (*ranks(), *ranks({"alpha": 0.5}, kinks=(0.0,)))
 
     alpha: float = setting(1.0, minimum=0, help="what it bends to, -α")
@@ -154,8 +156,9 @@ class Selu(Elementwise, name="selu"):
     """
 
     reads = _THROUGH_Y
-    formula = r"Y = \lambda (\max(X, 0) + \alpha (e^{\min(X, 0)} - 1)),\ \lambda \approx 1.0507,\ \alpha \approx 1.6733"
-    gradients = {"dX": r"dY \odot ([Y > 0] \lambda + [Y \le 0] (Y + \lambda \alpha))"}
+    formula = "Y = lam * (max(X, 0) + alpha * (exp(min(X, 0)) - 1))"
+    gradients = {"dX": "dY * (lam * [Y > 0] + [Y <= 0] * (Y + lam * alpha))"}
+    letters = {"lam": "LAMBDA", "alpha": "ALPHA"}
     examples = ranks(kinks=(0.0,))
     ALPHA: ClassVar[float] = 1.6732632423543772848
     LAMBDA: ClassVar[float] = 1.0507009873554804934
@@ -198,8 +201,8 @@ class Sigmoid(Elementwise, name="sigmoid"):
     """
 
     reads = _THROUGH_Y
-    formula = r"Y = \sigma(X) = \frac{1}{1 + e^{-X}}"
-    gradients = {"dX": r"dY \odot Y \odot (1 - Y)"}
+    formula = "Y = 1 / (1 + exp(-X))"
+    gradients = {"dX": "dY * Y * (1 - Y)"}
     onnx_operator = "Sigmoid"
 
     def forward(self, xp: Any, ws: Any) -> None:
@@ -213,8 +216,8 @@ class Tanh(Elementwise, name="tanh"):
     """The hyperbolic tangent, into (-1, 1)."""
 
     reads = _THROUGH_Y
-    formula = r"Y = \tanh X"
-    gradients = {"dX": r"dY \odot (1 - Y \odot Y)"}
+    formula = "Y = tanh(X)"
+    gradients = {"dX": "dY * (1 - Y ** 2)"}
     onnx_operator = "Tanh"
 
     def forward(self, xp: Any, ws: Any) -> None:
@@ -232,8 +235,8 @@ class HardSigmoid(Elementwise, name="hard_sigmoid"):
     """
 
     reads = _THROUGH_Y
-    formula = r"Y = \min(\max(X / 6 + 1 / 2,\ 0),\ 1)"
-    gradients = {"dX": r"\tfrac{1}{6}\, dY \odot [0 < Y < 1]"}
+    formula = "Y = min(max(X / 6 + 1 / 2, 0), 1)"
+    gradients = {"dX": "1 / 6 * dY * [Y > 0] * [Y < 1]"}
     examples = ranks(low=-5.0, high=5.0, kinks=(-3.0, 3.0))
 
     def forward(self, xp: Any, ws: Any) -> None:
@@ -255,8 +258,8 @@ class Softplus(Elementwise, name="softplus"):
     """A smooth rectifier, log(1 + e^x), without overflow."""
 
     reads = _THROUGH_X
-    formula = r"Y = \log(1 + e^X)"
-    gradients = {"dX": r"dY \odot \sigma(X)"}
+    formula = "Y = log(1 + exp(X))"
+    gradients = {"dX": "dY * sigmoid(X)"}
     onnx_operator = "Softplus"
 
     def forward(self, xp: Any, ws: Any) -> None:
@@ -302,8 +305,8 @@ class Silu(_Gated, name="silu"):
     in reinforcement learning, Neural Networks 107 (2018).
     """
 
-    formula = r"Y = X \odot \sigma(X)"
-    gradients = {"dX": r"dY \odot \bigl(\sigma(X) + X \odot \sigma(X) \odot (1 - \sigma(X))\bigr)"}
+    formula = "Y = X * sigmoid(X)"
+    gradients = {"dX": "dY * (sigmoid(X) + X * sigmoid(X) * (1 - sigmoid(X)))"}
 
     def gate(self, xp: Any, ws: Any) -> None:
         _logistic(xp, ws.X, out=ws.G)
@@ -330,11 +333,18 @@ class Gelu(_Gated, name="gelu"):
     Source: D. Hendrycks and K. Gimpel, Gaussian error linear units (GELUs), arXiv:1606.08415, section 2.
     """
 
-    formula = r"Y = X \odot \Phi(X),\ \Phi(x) = \tfrac{1}{2}\bigl(1 + \operatorname{erf}(x / \sqrt{2})\bigr)"
-    gradients = {"dX": r"dY \odot \bigl(\Phi(X) + X \odot \tfrac{1}{\sqrt{2 \pi}} e^{-X^2 / 2}\bigr)"}
+    formula = "Y = X * Phi(X)"
+    gradients = {"dX": "dY * (Phi(X) + X * phi(X))"}
+    words = {"Phi": "Φ(x) = ½ (1 + erf(x / √2)), the normal distribution", "phi": "Φ′(x) = e^(−x²/2) / √(2π)"}
     examples = (*ranks(), *ranks({"form": "tanh"}))
 
     form: str = setting("exact", choices=("exact", "tanh"), help="the normal distribution, or its approximation")
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        if self.form == "exact":
+            return self.formula, self.gradients
+        slope = f"sigmoid(u) + X * sigmoid(u) * (1 - sigmoid(u)) * sqrt(8 / pi) * (1 + {3 * _CUBIC} * X ** 2)"
+        return f"u = sqrt(8 / pi) * (X + {_CUBIC} * X ** 3)\nY = X * sigmoid(u)", {"dX": f"dY * ({slope})"}
 
     def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
         shared = super().buffers(*shapes)
@@ -386,8 +396,8 @@ class Abs(Elementwise, name="abs"):
     """The absolute value. Its derivative at 0 is taken as 0."""
 
     reads = _THROUGH_X
-    formula = r"Y = |X|"
-    gradients = {"dX": r"dY \odot \operatorname{sign} X"}
+    formula = "Y = abs(X)"
+    gradients = {"dX": "dY * sign(X)"}
     examples = ranks(kinks=(0.0,))
     onnx_operator = "Abs"
 
@@ -402,8 +412,8 @@ class Exp(Elementwise, name="exp"):
     """The exponential function, its own derivative."""
 
     reads = _THROUGH_Y
-    formula = r"Y = e^X"
-    gradients = {"dX": r"dY \odot Y"}
+    formula = "Y = exp(X)"
+    gradients = {"dX": "dY * Y"}
     onnx_operator = "Exp"
 
     def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
@@ -421,8 +431,8 @@ class Log(Elementwise, name="log"):
     """The natural logarithm; of 0 it is -∞, which stops the training with its place."""
 
     reads = _THROUGH_X
-    formula = r"Y = \log X"
-    gradients = {"dX": r"dY \oslash X"}
+    formula = "Y = log(X)"
+    gradients = {"dX": "dY / X"}
     examples = ranks(low=0.2, high=3.0)
     onnx_operator = "Log"
 
@@ -441,8 +451,8 @@ class Sqrt(Elementwise, name="sqrt"):
     """The square root; its derivative at 0 is infinite, which stops the training with its place."""
 
     reads = _THROUGH_Y
-    formula = r"Y = \sqrt{X}"
-    gradients = {"dX": r"\tfrac{1}{2}\, dY \oslash Y"}
+    formula = "Y = sqrt(X)"
+    gradients = {"dX": "dY / (2 * Y)"}
     examples = ranks(low=0.2, high=3.0)
     onnx_operator = "Sqrt"
 
@@ -457,8 +467,8 @@ class Square(Elementwise, name="square"):
     """The square of each value."""
 
     reads = _THROUGH_X
-    formula = r"Y = X \odot X"
-    gradients = {"dX": r"2\, dY \odot X"}
+    formula = "Y = X ** 2"
+    gradients = {"dX": "2 * dY * X"}
 
     def forward(self, xp: Any, ws: Any) -> None:
         xp.square(ws.X, out=ws.Y)

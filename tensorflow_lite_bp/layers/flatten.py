@@ -14,8 +14,9 @@ class Flatten(Layer, name="flatten"):
 
     in_place = True
     view = True
-    formula = r"Y = \operatorname{vec}(X)"
-    gradients = {"dX": r"\operatorname{vec}^{-1}(dY)"}
+    formula = "Y = vec(X)"
+    gradients = {"dX": "unvec(dY)"}
+    words = {"vec": "all values of a sample in one column", "unvec": "the same values in the sample's shape"}
     examples = (Example(shapes=((2, 3, 2),)), Example(shapes=((3, 2),)), Example(shapes=((3,),)), Example(shapes=((),)))
 
     def shape(self, *shapes: Shape) -> Shape:

@@ -43,8 +43,12 @@ class GlobalAvgPool(_GlobalPool, name="global_avg_pool"):
     Source: M. Lin, Q. Chen and S. Yan, Network in network, arXiv:1312.4400, section 3.2.
     """
 
-    formula = r"Y_c = \frac{1}{p} \sum_{q = 1}^{p} X_{cq}"
-    gradients = {"dX": r"dX_{cq} = \tfrac{1}{p}\,dY_c"}
+    formula = "Y = avgpool(X)"
+    gradients = {"dX": "unavgpool(dY)"}
+    words = {
+        "avgpool": "the mean of each channel",
+        "unavgpool": "each channel's gradient in equal shares for all its places",
+    }
 
     def forward(self, xp: Any, ws: Any) -> None:
         X = _places(ws.X)
@@ -67,8 +71,12 @@ class GlobalMaxPool(_GlobalPool, name="global_max_pool"):
     The gradient goes to the largest value, to the first of equal ones.
     """
 
-    formula = r"Y_c = \max_q X_{cq}"
-    gradients = {"dX": r"dX_{cq} = dY_c \text{ where } X_{cq} \text{ is the first that equals } Y_c \text{, else } 0"}
+    formula = "Y = maxpool(X)"
+    gradients = {"dX": "unmaxpool(dY)"}
+    words = {
+        "maxpool": "the largest value of each channel",
+        "unmaxpool": "each channel's gradient where its largest value lies, the first of equal ones",
+    }
 
     def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
         c, m, places = shapes[0][0], shapes[0][-1], prod(shapes[0][1:-1])

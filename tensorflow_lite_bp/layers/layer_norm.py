@@ -24,12 +24,17 @@ class LayerNorm(Layer, name="layer_norm"):
     Source: J. Ba, J. Kiros and G. Hinton, Layer normalization, arXiv:1607.06450, equations (3) and (4).
     """
 
-    formula = r"Y = g \odot N + b, \quad N = (X - \mu) \oslash \sqrt{\sigma^2 + \varepsilon}"
+    formula = """
+    mu = mean(X, axis=0)
+    v = mean((X - mu) ** 2, axis=0)
+    N = (X - mu) / sqrt(v + epsilon)
+    Y = g * N + b
+    """
     gradients = {
-        "dg": r"\sum_{\text{columns}} dY \odot N",
-        "db": r"\sum_{\text{columns}} dY",
-        "dX": r"\left(G - \overline{G} - N \odot \overline{G \odot N}\right) \oslash \sqrt{\sigma^2 + \varepsilon}, "
-        r"\quad G = g \odot dY, \text{ means over the features}",
+        "dg": "sum(dY * N, axis=1)",
+        "db": "sum(dY, axis=1)",
+        "G": "g * dY",
+        "dX": "(G - mean(G, axis=0) - N * mean(G * N, axis=0)) / sqrt(v + epsilon)",
     }
     examples = (
         Example(shapes=((4,),)),

@@ -18,8 +18,12 @@ class Permute(Layer, name="permute"):
     Axis k of the result is axis p_k = ``order[k]`` of the input.
     """
 
-    formula = r"Y_{i_{p_0} i_{p_1} \cdots} = X_{i_0 i_1 \cdots}"
-    gradients = {"dX": r"dX_{i_0 i_1 \cdots} = dY_{i_{p_0} i_{p_1} \cdots}"}
+    formula = "Y = permute(X)"
+    gradients = {"dX": "unpermute(dY)"}
+    words = {
+        "permute": "the same values with their axes in another order",
+        "unpermute": "the axes in their first order",
+    }
     examples = (
         Example({"order": (1, 0)}, ((3, 2),)),
         Example({"order": (2, 0, 1)}, ((2, 3, 4),)),

@@ -74,8 +74,12 @@ class MaxPool(_Pool, name="max_pool"):
     the first of equal ones.
     """
 
-    formula = r"Y_{cp} = \max_{q \,\in\, \text{window } p} X_{cq}"
-    gradients = {"dX": r"dY_{cp} \text{ where } X_{cq} \text{ is the first that equals } Y_{cp}, \text{ added up}"}
+    formula = "Y = maxpool(X)"
+    gradients = {"dX": "unmaxpool(dY)"}
+    words = {
+        "maxpool": "the largest value of each window",
+        "unmaxpool": "each window's gradient where its largest value lies, the first of equal ones; added up",
+    }
     examples = _EXAMPLES
 
     size: tuple[int, ...] = setting(minimum=1, help="the window, one number for all axes or one for each")
@@ -148,8 +152,12 @@ class AvgPool(_Pool, name="avg_pool"):
     size everywhere (ONNX's count_include_pad, PyTorch's default).
     """
 
-    formula = r"Y_{cp} = \frac{1}{k} \sum_{q \,\in\, \text{window } p} X_{cq}"
-    gradients = {"dX": r"\tfrac{1}{k}\,dY_{cp} \text{, added up over the windows that see } X_{cq}"}
+    formula = "Y = avgpool(X)"
+    gradients = {"dX": "unavgpool(dY)"}
+    words = {
+        "avgpool": "the mean of each window",
+        "unavgpool": "each window's gradient in equal shares where its values lie, added up",
+    }
     examples = _EXAMPLES
 
     size: tuple[int, ...] = setting(minimum=1, help="the window, one number for all axes or one for each")

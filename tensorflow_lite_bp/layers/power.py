@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsl.types import TensorType
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.layers.elementwise import Elementwise, ranks
 
@@ -17,8 +19,9 @@ class Power(Elementwise, category="operator", name="power"):
     """
 
     reads = frozenset({"X"})
-    formula = r"Y = X^p"
-    gradients = {"dX": r"p\, dY \odot X^{p - 1}"}
+    activation = False
+    formula = "Y = X ** exponent"
+    gradients = {"dX": "exponent * dY * X ** (exponent - 1)"}
     examples = (
         *ranks({"exponent": 2.0}),
         *ranks({"exponent": 3.0}),
@@ -28,6 +31,10 @@ class Power(Elementwise, category="operator", name="power"):
     )
 
     exponent: float = setting(help="the power p")
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        p = self.exponent
+        return f"Y = X ** {p!r}", {"dX": f"{p!r} * dY * X ** {p - 1.0!r}"}
 
     def forward(self, xp: Any, ws: Any) -> None:
         xp.power(ws.X, self.exponent, out=ws.Y)

@@ -23,8 +23,9 @@ class Reshape(Layer, name="reshape"):
 
     in_place = True
     view = True
-    formula = r"Y = \operatorname{reshape}(X)"
-    gradients = {"dX": r"\operatorname{reshape}^{-1}(dY)"}
+    formula = "Y = reshape(X)"
+    gradients = {"dX": "unreshape(dY)"}
+    words = {"reshape": "the same values in another shape", "unreshape": "the same values in the first shape"}
     examples = (
         Example({"sizes": (3, 2)}, ((6,),)),
         Example({"sizes": (2, -1)}, ((2, 3, 2),)),

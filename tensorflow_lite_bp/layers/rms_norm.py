@@ -23,11 +23,12 @@ class RmsNorm(Layer, name="rms_norm"):
     Source: B. Zhang and R. Sennrich, Root mean square layer normalization, NeurIPS 2019, equation (4).
     """
 
-    formula = r"Y = g \odot N, \quad N = X \oslash \sqrt{\tfrac{1}{n}\sum_i X_i^2 + \varepsilon}"
-    gradients = {
-        "dg": r"\sum_{\text{columns}} dY \odot N",
-        "dX": r"\left(g \odot dY - N \odot \tfrac{1}{n}\sum_i g_i\,dY_i\,N_i\right) \oslash \sqrt{\cdots}",
-    }
+    formula = """
+    R = sqrt(mean(X ** 2, axis=0) + epsilon)
+    N = X / R
+    Y = g * N
+    """
+    gradients = {"dg": "sum(dY * N, axis=1)", "G": "g * dY", "dX": "(G - N * mean(G * N, axis=0)) / R"}
     examples = (
         Example(shapes=((4,),)),
         Example({"epsilon": 0.5}, ((3, 2),)),

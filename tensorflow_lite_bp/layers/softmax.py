@@ -21,6 +21,7 @@ class _OverFeatures(Layer):
 
     reads = frozenset({"Y"})
     in_place = True
+    activation = True
     examples = _EXAMPLES
 
     def shape(self, *shapes: Shape) -> Shape:
@@ -44,8 +45,8 @@ class Softmax(_OverFeatures, name="softmax"):
     Jacobian diag(y) - y yᵀ, of which article 002 has the diagonal only (see its misprint in the reference).
     """
 
-    formula = r"Y_{ij} = \frac{e^{X_{ij}}}{\sum_k e^{X_{kj}}}"
-    gradients = {"dX": r"Y \odot \bigl(dY - \mathbf{1}\,\mathbf{1}^\top (Y \odot dY)\bigr)"}
+    formula = "Y = exp(X) / sum(exp(X), axis=0)"
+    gradients = {"dX": "Y * (dY - sum(Y * dY, axis=0))"}
 
     def forward(self, xp: Any, ws: Any) -> None:
         xp.max(ws.X, axis=0, keepdims=True, out=ws.row)
@@ -69,8 +70,8 @@ class Softmax(_OverFeatures, name="softmax"):
 class LogSoftmax(_OverFeatures, name="log_softmax"):
     """The logarithm of `softmax`, exact where the probability itself would round to 0."""
 
-    formula = r"Y_{ij} = X_{ij} - \log \sum_k e^{X_{kj}}"
-    gradients = {"dX": r"dY - e^{Y} \odot \mathbf{1}\,\mathbf{1}^\top dY"}
+    formula = "Y = X - log(sum(exp(X), axis=0))"
+    gradients = {"dX": "dY - exp(Y) * sum(dY, axis=0)"}
 
     def forward(self, xp: Any, ws: Any) -> None:
         xp.max(ws.X, axis=0, keepdims=True, out=ws.row)

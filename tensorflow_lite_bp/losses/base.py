@@ -39,11 +39,22 @@ class Loss(Declared, category="loss"):
     reads: ClassVar[frozenset[str]] = frozenset({"Y", "T"})
     """What backward reads besides its saved buffers."""
     formula: ClassVar[str] = ""
-    """LaTeX of E; s stands for the scale, i for a feature, j for a column."""
+    """E as `explain.expression` reads it; s stands for the scale. Where the target holds classes, T has a column for
+    each, 1 in the row of the right class and 0 elsewhere."""
     gradients: ClassVar[Mapping[str, str]] = {}
+    letters: ClassVar[Mapping[str, str]] = {}
+    """Letters of the formulas that stand for attributes of another name."""
     examples: ClassVar[tuple[Example, ...]] = (Example(),)
 
     reduction: str = setting("mean", choices=("mean", "sum"), help="over the samples of a batch")
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        """`formula` and `gradients` as they are with these settings, for a prediction and a target of these types."""
+        return self.formula, self.gradients
+
+    def through(self, layer: str) -> str | None:
+        """∂E/∂X where Y = f(X) is the result of this layer, if the two together are simpler than each; else None."""
+        return None
 
     def agree(self, Y: TensorType, T: TensorType) -> None:
         """Raise `ShapeMismatch` unless this prediction can be held against this target."""

@@ -22,8 +22,8 @@ class BinaryCrossEntropy(Loss, name="binary_cross_entropy"):
     """
 
     kinds = (("float",), ("flag", "float"))
-    formula = r"E = -s \sum_{ij} \bigl(T_{ij} \log \sigma(Y_{ij}) + (1 - T_{ij}) \log(1 - \sigma(Y_{ij}))\bigr)"
-    gradients = {"dY": r"s\, (\sigma(Y) - T)"}
+    formula = "E = -s * sum(T * log(sigmoid(Y)) + (1 - T) * log(1 - sigmoid(Y)))"
+    gradients = {"dY": "s * (sigmoid(Y) - T)"}
     examples = (
         Example({}, floats(()), TensorType("flag", ())),
         Example({"reduction": "sum"}, floats((3,)), TensorType("flag", (3,)), low=-6.0, high=6.0),

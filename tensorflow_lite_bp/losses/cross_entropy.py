@@ -120,8 +120,8 @@ class CrossEntropy(_OfClasses, name="cross_entropy"):
     Source: C. Szegedy et al., Rethinking the Inception architecture, CVPR 2016, section 7, for the smoothing.
     """
 
-    formula = r"E = s \sum_j w_{T_j} \Bigl(\log \sum_i e^{Y_{ij}} - Y_{T_j j}\Bigr)"
-    gradients = {"dY": r"s\, w_{T_j} \bigl(\operatorname{softmax}(Y)_{ij} - [i = T_j]\bigr)"}
+    formula = "E = -s * sum(T * log(softmax(Y, axis=0)))"
+    gradients = {"dY": "s * (softmax(Y, axis=0) - T)"}
     examples = (
         Example({}, floats((4,)), TensorType("class", (), 4)),
         Example({"reduction": "sum"}, floats((3, 2, 2)), TensorType("class", (2, 2), 3)),
@@ -129,8 +129,21 @@ class CrossEntropy(_OfClasses, name="cross_entropy"):
         Example({"label_smoothing": 0.1}, floats((3, 2)), TensorType("token", (2,), 3)),
         Example({"label_smoothing": 0.2, "class_weights": (1.0, 3.0)}, floats((2,)), TensorType("class", (), 2)),
     )
+    letters = {"epsilon": "label_smoothing"}
 
     label_smoothing: float = setting(0.0, minimum=0, below=1, help="the share ε that all classes get alike")
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        """``Q`` is the smoothed and weighted target, which takes the place of T."""
+        if not self.label_smoothing and not self.class_weights:
+            return self.formula, self.gradients
+        smooth = f"(1 - epsilon) * T + epsilon / {types[0].shape[0]}" if self.label_smoothing else "T"
+        if not self.class_weights:
+            return f"Q = {smooth}\n{self.formula.replace('T', 'Q')}", {"dY": self.gradients["dY"].replace("T", "Q")}
+        return (
+            f"w = sum(class_weights * T, axis=0)\nQ = w * ({smooth})\n{self.formula.replace('T', 'Q')}",
+            {"dY": "s * (w * softmax(Y, axis=0) - Q)"},
+        )
 
     def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
         row = (prod(T),)
@@ -177,13 +190,24 @@ class Nll(_OfClasses, name="nll"):
     Source: article 002, whose loss lacks the minus sign.
     """
 
-    formula = r"E = -s \sum_j w_{T_j} \log Y_{T_j j}"
-    gradients = {"dY": r"-s\, w_{T_j}\, [i = T_j] / Y_{ij}"}
+    formula = "E = -s * sum(T * log(Y))"
+    gradients = {"dY": "-s * T / Y"}
     examples = (
         Example({}, floats((4,)), TensorType("class", (), 4), low=0.1, high=1.0),
         Example({"reduction": "sum"}, floats((3, 2, 2)), TensorType("class", (2, 2), 3), low=0.1, high=1.0),
         Example({"class_weights": (0.5, 2.0, 1.0)}, floats((3,)), TensorType("token", (), 3), low=0.1, high=1.0),
     )
+
+    def equations(self, *types: TensorType) -> tuple[str, Mapping[str, str]]:
+        if not self.class_weights:
+            return self.formula, self.gradients
+        return "E = -s * sum(class_weights * T * log(Y))", {"dY": "-s * class_weights * T / Y"}
+
+    def through(self, layer: str) -> str | None:
+        """A column of T sums to 1, so softmax's Jacobian diag(y) - y yᵀ leaves the difference."""
+        if layer != "softmax":
+            return None
+        return "s * sum(class_weights * T, axis=0) * (Y - T)" if self.class_weights else "s * (Y - T)"
 
     def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
         return {**super().buffers(Y, T), "right": Buffer((prod(T),), saved=True)}

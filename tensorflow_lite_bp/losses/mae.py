@@ -18,8 +18,8 @@ class Mae(Loss, name="mae"):
     """
 
     kinds = (("float",), ("float", "flag"))
-    formula = r"E = s \sum_{ij} |Y_{ij} - T_{ij}|"
-    gradients = {"dY": r"s\, \operatorname{sign}(Y - T)"}
+    formula = "E = s * sum(abs(Y - T))"
+    gradients = {"dY": "s * sign(Y - T)"}
     examples = (
         Example(),
         Example({"reduction": "sum"}, floats((2, 3, 2)), floats((2, 3, 2))),

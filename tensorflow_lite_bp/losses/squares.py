@@ -44,8 +44,8 @@ class Mse(_Squares, name="mse"):
     With ``reduction = "sum"`` it is their sum.
     """
 
-    formula = r"E = s \sum_{ij} (Y_{ij} - T_{ij})^2"
-    gradients = {"dY": r"2 s\, (Y - T)"}
+    formula = "E = s * sum((Y - T) ** 2)"
+    gradients = {"dY": "2 * s * (Y - T)"}
     factor = 1.0
 
     def terms(self, Y: tuple[int, ...], T: tuple[int, ...]) -> int:
@@ -60,6 +60,6 @@ class SquaredError(_Squares, name="squared_error"):
     Source: article 004, its cost C and loss L = Σ C.
     """
 
-    formula = r"E = s \sum_j \tfrac{1}{2} \lVert Y_j - T_j \rVert^2"
-    gradients = {"dY": r"s\, (Y - T)"}
+    formula = "E = s / 2 * norm(T - Y) ** 2"
+    gradients = {"dY": "s * (Y - T)"}
     factor = 0.5

@@ -20,10 +20,10 @@ class Adagrad(Optimizer, name="adagrad"):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square",)
-    formula: ClassVar[str] = (
-        r"S \leftarrow S + \left(\frac{\partial E}{\partial W}\right)^2, \quad"
-        r" W \leftarrow W - \frac{\eta}{\sqrt{S} + \varepsilon} \frac{\partial E}{\partial W}"
-    )
+    formula: ClassVar[str] = """
+    S = S + dW ** 2
+    W = W - eta * dW / (sqrt(S) + epsilon)
+    """
 
     epsilon: float = setting(1e-10, above=0, help="ε, keeps the division finite")
 

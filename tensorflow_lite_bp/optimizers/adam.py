@@ -25,11 +25,11 @@ class Adam(Optimizer, name="adam"):
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
     scratch: ClassVar[int] = 0
-    formula: ClassVar[str] = (
-        r"M \leftarrow \beta_1 M + (1 - \beta_1) \frac{\partial E}{\partial W}, \quad"
-        r" V \leftarrow \beta_2 V + (1 - \beta_2) \left(\frac{\partial E}{\partial W}\right)^2, \quad"
-        r" W \leftarrow W - \eta \frac{M / (1 - \beta_1^t)}{\sqrt{V / (1 - \beta_2^t)} + \varepsilon}"
-    )
+    formula: ClassVar[str] = """
+    M = beta1 * M + (1 - beta1) * dW
+    V = beta2 * V + (1 - beta2) * dW ** 2
+    W = W - eta * (M / (1 - beta1 ** t)) / (sqrt(V / (1 - beta2 ** t)) + epsilon)
+    """
 
     beta1: float = setting(0.9, minimum=0, below=1, help="β₁, how much of the running mean is kept")
     beta2: float = setting(0.999, minimum=0, below=1, help="β₂, how much of the running mean of squares is kept")

@@ -18,7 +18,7 @@ class AdamW(Adam, name="adamw"):
     scaled by the whole rate η as PyTorch does it.
     """
 
-    formula: ClassVar[str] = r"W \leftarrow W - \eta \lambda W, \quad " + Adam.formula
+    formula: ClassVar[str] = "W = W - eta * lam * W\n" + Adam.formula
 
     weight_decay: float = setting(0.01, minimum=0, help="λ, pulls every weight to zero")
 

@@ -29,12 +29,19 @@ class Optimizer(Declared, category="optimizer"):
     scratch: ClassVar[int] = 1
     """How many arrays of that length the update needs to work in."""
     formula: ClassVar[str] = ""
+    """The update, one assignment a line, as `explain.expression` reads it; t counts the steps from 1."""
+    letters: ClassVar[Mapping[str, str]] = {"eta": "rate", "mu": "momentum", "rho": "decay", "lam": "weight_decay"}
+    """Letters of the formula that stand for settings of another name."""
 
     rate: float = setting(above=0, help="learning rate η, before the schedule")
 
     def used_slots(self) -> tuple[str, ...]:
         """The slots that these settings really need (plain sgd needs no velocity)."""
         return self.slots
+
+    def equations(self) -> str:
+        """`formula` as it is with these settings."""
+        return self.formula
 
     def factors(self, *, rate: float, step: int) -> dict[str, float]:
         """The numbers that change from step to step; ``step`` counts from 1."""

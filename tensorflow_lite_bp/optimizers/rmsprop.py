@@ -21,10 +21,10 @@ class RMSprop(Optimizer, name="rmsprop"):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square",)
-    formula: ClassVar[str] = (
-        r"S \leftarrow \rho S + (1 - \rho) \left(\frac{\partial E}{\partial W}\right)^2, \quad"
-        r" W \leftarrow W - \frac{\eta}{\sqrt{S} + \varepsilon} \frac{\partial E}{\partial W}"
-    )
+    formula: ClassVar[str] = """
+    S = rho * S + (1 - rho) * dW ** 2
+    W = W - eta * dW / (sqrt(S) + epsilon)
+    """
 
     decay: float = setting(0.9, minimum=0, below=1, help="ρ, how much of the running mean is kept")
     epsilon: float = setting(1e-8, above=0, help="ε, keeps the division finite")

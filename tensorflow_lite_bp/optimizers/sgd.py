@@ -23,7 +23,10 @@ class SGD(Optimizer, name="sgd"):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
-    formula: ClassVar[str] = r"V \leftarrow \mu V + \frac{\partial E}{\partial W}, \quad W \leftarrow W - \eta V"
+    formula: ClassVar[str] = """
+    V = mu * V + dW
+    W = W - eta * V
+    """
 
     momentum: float = setting(0.0, minimum=0, below=1, help="μ, how much of the last direction is kept")
     nesterov: bool = setting(False, help="look ahead along the momentum")
@@ -35,6 +38,13 @@ class SGD(Optimizer, name="sgd"):
                 "sgd: `nesterov = true` looks ahead along a momentum, and the momentum is 0: "
                 "write `momentum = 0.9`, or leave `nesterov` out"
             )
+
+    def equations(self) -> str:
+        direction = "dW + lam * W" if self.weight_decay else "dW"
+        if not self.momentum:
+            return f"W = W - eta * ({direction})"
+        step = f"{direction} + mu * V" if self.nesterov else "V"
+        return f"V = mu * V + {direction}\nW = W - eta * ({step})"
 
     def used_slots(self) -> tuple[str, ...]:
         return self.slots if self.momentum else ()

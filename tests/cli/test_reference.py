@@ -43,7 +43,7 @@ def test_the_page_of_a_layer(tflbp) -> None:
     text = tflbp("reference", "dense").stdout
     assert "Y = X -> dense(units, bias = true, initializer = glorot)" in text
     assert DENSE_SETTINGS in text
-    assert "$$ dX = W^\\top\\,dY $$" in text
+    assert "$$ dX = {W}^{T} dY $$" in text
     assert "| units = 2 | X [3] | [2] | weight [2, 3], bias [2] |" in text
 
 

@@ -15,6 +15,7 @@ HEAVY = {"numpy", "onnx", "onnxruntime", "matplotlib", "cupy", "rich", "sympy", 
 EXPECTED = [
     "check",
     "evaluate",
+    "explain",
     "export",
     "fmt",
     "gradcheck",

@@ -1,0 +1,153 @@
+"""The page of a network: its graph, and the derivation beside it, in one file that needs nothing else.
+
+Python makes all of the markup, in every notation, form and language that can be shown. One of these views stands in the
+page; all are packed into a table in which equal parts stand once, and `page/page.js` puts another in its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from string import Template
+
+from tensorflow_lite_bp.errors import InputError
+from tensorflow_lite_bp.explain.content import Content, part, word, words
+from tensorflow_lite_bp.explain.derivation import Derivation
+from tensorflow_lite_bp.explain.drawing import drawing, vertices
+from tensorflow_lite_bp.explain.explanation import Explanation, explain
+from tensorflow_lite_bp.explain.forms import FORMS
+from tensorflow_lite_bp.explain.markup import Element, Pool, element, html
+from tensorflow_lite_bp.explain.notation import notations
+from tensorflow_lite_bp.explain.numbers import Numbers
+from tensorflow_lite_bp.explain.translate import View
+from tensorflow_lite_bp.explain.words import LANGUAGES
+
+
+def page(derivation: Derivation, view: View, *, form: str, lang: str, numbers: Numbers | None = None) -> str:
+    """The whole page, as the text of an HTML file.
+
+    Args:
+        view: the notation and the choices to begin with; the choices hold for the other notations too.
+        form, lang: what to begin with.
+        numbers: of one training step, to be shown with the equations.
+
+    Raises:
+        InputError: where the view or the form cannot be written, with the reason. Others that cannot are offered on the
+            page as such, with theirs.
+    """
+    return _Page(derivation, view, form, lang, numbers).text()
+
+
+class _Page:
+    def __init__(self, derivation: Derivation, view: View, form: str, lang: str, numbers: Numbers | None) -> None:
+        self.derivation, self.view, self.form, self.lang, self.numbers = derivation, view, form, lang, numbers
+        self.vertices = vertices(derivation)
+        self.program = derivation.graph.program
+        self.refused: dict[str, str] = {}
+
+    def text(self) -> str:
+        style, script = part("page.css"), part("page.js")
+        return Template(part("page.html")).substitute(
+            lang=self.lang,
+            title=html(f"{self.program.name}: {self._word('title')}"),
+            skip=self._word("skip"),
+            whole=self._word("whole"),
+            nav=html(self._nav()),
+            derivation=html(self._content(self._start).markup(self.lang)),
+            data=self._data(),
+            header=html(self._header()),
+            style=style,
+            style_hash=_hash(style),
+            script=script,
+            script_hash=_hash(script),
+        )
+
+    @cached_property
+    def _start(self) -> Explanation:
+        return explain(self.derivation, self.view, self.form)
+
+    def _explanations(self) -> Iterator[tuple[str, str, Explanation]]:
+        """All notations and forms that this network can be written in; the reasons of others are noted."""
+        for notation in notations().values():
+            for form in FORMS:
+                if (notation.name, form) == (self.view.notation.name, self.form):
+                    yield notation.name, form, self._start
+                    continue
+                try:
+                    yield notation.name, form, explain(self.derivation, replace(self.view, notation=notation), form)
+                except InputError as error:
+                    self.refused[f"{notation.name} {form}"] = str(error)
+
+    def _content(self, explanation: Explanation) -> Content:
+        return Content(explanation, self.vertices, self.numbers)
+
+    def _data(self) -> str:
+        """What the script reads, as JSON that cannot end its element."""
+        pool, views = Pool(), {}
+        for notation, form, explanation in self._explanations():
+            content = self._content(explanation)
+            for lang in LANGUAGES:
+                views[f"{notation} {form} {lang}"] = pool.add(content.markup(lang))
+        data = {
+            "views": views,
+            "refused": self.refused,
+            "words": {lang: {key: word(key, lang) for key in words()} for lang in LANGUAGES},
+            "names": [vertex.name for vertex in self.vertices],
+            "start": {"notation": self.view.notation.name, "form": self.form, "lang": self.lang},
+        }
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        return f'{text[:-1]},"pool":{pool.json()}}}'.replace("<", "\\u003c")
+
+    def _nav(self) -> Element:
+        shapes = self._content(self._start).shapes()
+        drawn = drawing(self.vertices, shapes)
+        return element("nav", drawn, id="graph", aria_label=self._word("graph"), data_label="graph")
+
+    def _header(self) -> Element:
+        choices = {
+            "notation": {notation.name: notation.name for notation in notations().values()},
+            "form": {form: form for form in FORMS},
+            "lang": {"en": "English", "zh": "中文"},
+        }
+        return element(
+            "header",
+            element("h1", self.program.name),
+            element("p", self._spoken("title"), ", ", element("code", self.program.source.name)),
+            element("form", *(self._choice(name, values) for name, values in choices.items())),
+            element("ul", id="refused"),
+        )
+
+    def _choice(self, name: str, values: Mapping[str, str]) -> Element:
+        """Radio buttons that look like one bar. Forms and notations go by words where there are some."""
+        now = {"notation": self.view.notation.name, "form": self.form, "lang": self.lang}[name]
+        labels = [
+            element(
+                "label",
+                element("input", type="radio", name=name, value=value, checked=value == now),
+                self._label(name, value, text),
+            )
+            for value, text in values.items()
+        ]
+        return element("fieldset", self._spoken(name, "legend"), *labels)
+
+    def _spoken(self, key: str, tag: str = "span") -> Element:
+        """A word that the script puts into another language."""
+        return element(tag, self._word(key), data_word=key)
+
+    def _label(self, name: str, value: str, text: str) -> Element:
+        key = f"{name}_{value}"
+        if key in words():
+            return self._spoken(key)
+        return element("span", text, lang=value if name == "lang" else None)
+
+    def _word(self, key: str) -> str:
+        return word(key, self.lang)
+
+
+def _hash(text: str) -> str:
+    """A script or a style as the content security policy names it: no other is run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
