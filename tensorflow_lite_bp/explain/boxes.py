@@ -11,6 +11,7 @@ from typing import Any
 
 from tensorflow_lite_bp.explain.derivation import M, Quantity
 from tensorflow_lite_bp.explain.expression import (
+    STRUCTURAL,
     Add,
     Divide,
     Dots,
@@ -270,6 +271,9 @@ class Typesetter:
         return Over(self.box(of.over), self.box(of.under)), _POWER
 
     def _function(self, of: Function) -> tuple[Box, int]:
+        match of:
+            case Function(name=name, arguments=(Transpose(of=turned),)) if name in STRUCTURAL:  # it commutes
+                return self._transposed(replace(of, arguments=(turned,))), _POWER
         inner = tuple(self.box(argument) for argument in of.arguments)
         match of:
             case Function(name="exp", arguments=(one,)):

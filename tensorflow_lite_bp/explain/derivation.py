@@ -30,7 +30,7 @@ from tensorflow_lite_bp.explain.expression import (
     times,
 )
 from tensorflow_lite_bp.graph.graph import Graph
-from tensorflow_lite_bp.layers.base import Layer, Operator
+from tensorflow_lite_bp.layers.base import Layer
 from tensorflow_lite_bp.losses.base import Loss
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -147,7 +147,7 @@ class Derivation:
                 users[tensor].append(name)
         for tensor in (*program.names.values(), *(item.tensor for item in program.outputs)):
             users[tensor].append("")  # it has a name of its own
-        operators = {name for name, layer in self.graph.layers.items() if isinstance(layer, Operator)}
+        operators = {name for name, layer in self.graph.layers.items() if layer.category == "operator"}
         for node in program.nodes:
             if node.name in operators and len(users[node.name]) == 1 and users[node.name][0] in operators:
                 yield node.name, users[node.name][0]

@@ -187,7 +187,7 @@ def _binary(sign: ast.operator, left: Expression, right: Expression) -> Expressi
         case ast.Div():
             return Divide(left, right)
         case ast.Pow():
-            return Power(left, right)
+            return left if right == Number(1) else Power(left, right)
     raise AssertionError(f"no sign of formulas: {sign}")
 
 

@@ -28,6 +28,7 @@ _SIGNS = {
     "⋯": r"\cdots", "{": r"\{", "}": r"\}", "‖": r"\lVert", "|": r"\lvert",
 }  # fmt: skip
 _CLOSING = {"‖": r"\rVert", "|": r"\rvert"}
+_DIGITS_BELOW = str.maketrans({digit: rf"\(_{number}\)" for number, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")})
 _SPECIAL = str.maketrans({"_": r"\_", "%": r"\%", "#": r"\#", "&": r"\&", "$": r"\$"})
 
 
@@ -115,4 +116,5 @@ def escaped(text: str) -> str:
     """Text outside of mathematics."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     made = "".join(special.get(sign, "\\" + sign if sign in "_%#&${}" else sign) for sign in text)
-    return "".join(rf"\({_SIGNS[sign]}\)" if sign in _SIGNS and not sign.isascii() else sign for sign in made)
+    typeset = "".join(rf"\({_SIGNS[sign]}\)" if sign in _SIGNS and not sign.isascii() else sign for sign in made)
+    return typeset.translate(_DIGITS_BELOW)

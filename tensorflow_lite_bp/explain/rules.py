@@ -38,6 +38,11 @@ RULES = {
         "en": "it is added in every column, with slope 1: the sum over the columns (axis 1)",
         "zh": "它加到每一列上，导数为 1：沿列方向（axis 1）求和",
     },
+    "gain": {
+        "en": "it multiplies every column: in each the gradient times what it multiplies, summed over the columns "
+        "(axis 1)",
+        "zh": "它乘以每一列：各列中梯度乘以被乘的值，再沿列方向（axis 1）求和",
+    },
     "seed": {
         "en": "the derivative of the loss itself, where the way back begins",
         "zh": "损失函数自身的导数，反向传播由此开始",
@@ -73,6 +78,7 @@ NAMES = {
     "matrix_of_product": {"en": "matrix of a product", "zh": "矩阵乘积的矩阵"},
     "elementwise": {"en": "entry by entry", "zh": "按位"},
     "columns": {"en": "bias", "zh": "偏置"},
+    "gain": {"en": "gain", "zh": "增益"},
     "seed": {"en": "loss", "zh": "损失"},
     "together": {"en": "loss and softmax", "zh": "损失与 softmax"},
     "unchanged": {"en": "sum", "zh": "加法"},
@@ -113,8 +119,10 @@ def _of_value(value: Expression) -> str:
             return "input_of_product"
         case Product(factors=(*_, Transpose())) | Product(factors=(*_, Function())):
             return "matrix_of_product"
-        case Function(name="sum", axis=1):
+        case Function(name="sum", axis=1, arguments=(Symbol(),)):
             return "columns"
+        case Function(name="sum", axis=1):
+            return "gain"
     words = [part for part in _all(value) if isinstance(part, Function)]
     own = any(part.axis is not None or part.name in STRUCTURAL for part in words)
     return "layer" if own else "elementwise"

@@ -341,6 +341,14 @@ class Translation:
                 yield self._slope_line(step, function)
         if self.notation.output_alias and step.result.name == self.names.output:
             yield self._alias_line(step.result)
+        if len(self._losses) > 1 and step.name == self._losses[-1].name:
+            yield self._total_line()
+
+    def _total_line(self) -> Line:
+        """What is differentiated is the sum of all losses."""
+        total = Quantity("loss", "", "total")
+        summands = (Symbol(Quantity("loss", item.name, str(index))) for index, item in enumerate(self._losses))
+        return Line("definition", total, Equation(Symbol(total), add(*summands)))
 
     def _value_line(self, step: Step, equation: Equation, rules: tuple[str, ...] = ()) -> Line:
         left = _key(equation)

@@ -80,8 +80,8 @@ WORDS: dict[str, dict[str, str]] = {
     "unavgpool": {"sign": "avgpool⁻¹", "zh": "每个窗口的梯度平均分给其中各值，重叠处相加"},
     "spread": {"zh": "每个样本取相同的值"},
     "gather": {"zh": "对样本求和"},
-    "Phi": {"sign": "Φ", "zh": "Φ(x) = ½ (1 + erf(x / √2))，正态分布函数"},
-    "phi": {"sign": "φ", "zh": "Φ′(x) = e^(−x²/2) / √(2π)"},
+    "Phi": {"sign": "Φ", "zh": "½ (1 + erf(x / √2))，正态分布函数"},
+    "phi": {"sign": "φ", "zh": "e^(−x²/2) / √(2π)，Φ 的导数"},
 }
 """Signs and Chinese for the functions of layers' formulas; the layers themselves say them in English."""
 

@@ -335,7 +335,7 @@ class Gelu(_Gated, name="gelu"):
 
     formula = "Y = X * Phi(X)"
     gradients = {"dX": "dY * (Phi(X) + X * phi(X))"}
-    words = {"Phi": "Φ(x) = ½ (1 + erf(x / √2)), the normal distribution", "phi": "Φ′(x) = e^(−x²/2) / √(2π)"}
+    words = {"Phi": "½ (1 + erf(x / √2)), the normal distribution", "phi": "e^(−x²/2) / √(2π), the slope of Φ"}
     examples = (*ranks(), *ranks({"form": "tanh"}))
 
     form: str = setting("exact", choices=("exact", "tanh"), help="the normal distribution, or its approximation")

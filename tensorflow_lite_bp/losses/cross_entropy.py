@@ -141,8 +141,8 @@ class CrossEntropy(_OfClasses, name="cross_entropy"):
         if not self.class_weights:
             return f"Q = {smooth}\n{self.formula.replace('T', 'Q')}", {"dY": self.gradients["dY"].replace("T", "Q")}
         return (
-            f"w = sum(class_weights * T, axis=0)\nQ = w * ({smooth})\n{self.formula.replace('T', 'Q')}",
-            {"dY": "s * (w * softmax(Y, axis=0) - Q)"},
+            f"r = sum(class_weights * T, axis=0)\nQ = r * ({smooth})\n{self.formula.replace('T', 'Q')}",
+            {"dY": "s * (r * softmax(Y, axis=0) - Q)"},
         )
 
     def buffers(self, Y: tuple[int, ...], T: tuple[int, ...]) -> Mapping[str, Buffer]:
