@@ -222,7 +222,8 @@ class Typesetter:
 
     def _transposed(self, inner: Expression) -> Box:
         """A letter is bracketed where the notation does so; its shape is that of the transpose."""
-        shape = show(self.translation.shape(Transpose(inner))) if self.shapes else ""
+        known = self.shapes and isinstance(inner, Symbol)
+        shape = show(self.translation.shape(Transpose(inner))) if known else ""
         base = self.box(inner, _ATOM)
         indexed = isinstance(base, Letter) and base.sign.above != ""
         if isinstance(base, Derivative) or (indexed and self.notation.transposed_brackets):

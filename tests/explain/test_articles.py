@@ -226,3 +226,25 @@ def test_differentials_are_those_of_002() -> None:
     printed = lines(explained("rows", "differentials"))
     wanted = ["dZ₁ = dX₁ W₁ + X₁ dW₁", "dX₂ = X₂ ○ (1 − X₂) ○ dZ₁", "dξ = ⋯ − (X₁ᵀ δ₁) : dW₁", "dξ = ⋯ − δ₁ : dZ₁"]
     assert [line for line in wanted if line not in printed] == []
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "articles.md"
+_ROW = re.compile(r"^\|.*\| `(?P<printed>[^`]+)` \|$", re.MULTILINE)
+
+
+def test_the_document_shows_what_is_printed() -> None:
+    """Each line of the tables of docs/articles.md under the article's name."""
+    sections = re.split(r"^### ", DOCUMENT.read_text(), flags=re.MULTILINE)
+    checked_lines = 0
+    for section in sections:
+        name = section.split("\n")[0].partition(", ")[2]
+        if name not in ARTICLE:
+            continue
+        forms = ("matrix", "components", "differentials") if name == "rows" else ("matrix", "components")
+        printed = [line for form in forms for line in lines(explained(name, form))]
+        for row in _ROW.finditer(section):
+            if row["printed"] == "explain":  # the heading
+                continue
+            assert row["printed"] in printed
+            checked_lines += 1
+    assert checked_lines == 34
