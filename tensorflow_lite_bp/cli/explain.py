@@ -84,7 +84,7 @@ def explain(
     from tensorflow_lite_bp.explain.explanation import only as one
     from tensorflow_lite_bp.explain.forms import form_of
     from tensorflow_lite_bp.explain.notation import notation as named
-    from tensorflow_lite_bp.explain.translate import View
+    from tensorflow_lite_bp.explain.reading import View
     from tensorflow_lite_bp.graph.graph import Graph
     from tensorflow_lite_bp.table import checked
 

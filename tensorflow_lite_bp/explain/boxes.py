@@ -34,7 +34,7 @@ from tensorflow_lite_bp.explain.expression import (
     negative,
 )
 from tensorflow_lite_bp.explain.names import Names, Sign, letter
-from tensorflow_lite_bp.explain.shapes import Shape
+from tensorflow_lite_bp.explain.shapes import show
 
 # The boxes
 
@@ -354,16 +354,3 @@ def number(value: float | Ratio) -> str:
     """
     plain = str(int(value)) if float(value).is_integer() else f"{float(value):.6g}"
     return plain.replace("-", "−")
-
-
-def show(shape: Shape) -> str:
-    """A shape as text: ``5×m``, ``16×28·28·m``.
-
-    >>> show(((5,), (M,))), show(((), ()))
-    ('5×m', '')
-    """
-    if shape == ((), ()):
-        return ""
-    return "×".join(
-        "·".join(str(size.name if isinstance(size, Scalar) else size) for size in side) or "1" for side in shape
-    )

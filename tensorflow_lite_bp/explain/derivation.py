@@ -113,6 +113,7 @@ class Derivation:
         self.through: dict[str, Expression] = {}
         """∂E/∂X of an activation's input X where the loss after it says a simpler one than the two together."""
         self._steps: dict[str, Step] = {}
+        self._users: dict[str, list[Step]] = defaultdict(list)
         self._types = graph.program.types
         self._inner = dict(self._merged())
         self._constants: dict[str, list[float]] = {}
@@ -135,6 +136,21 @@ class Derivation:
             return {graph.program.losses[int(step.result.letter)].inputs[0]}
         taken = {tensor for node in step.nodes for tensor in graph.nodes[node].inputs}
         return taken - set(step.nodes) - graph.parameters
+
+    def users(self, tensor: str) -> list[Step]:
+        """The steps that take a tensor, losses among them."""
+        if not self._users:
+            for step in self.steps:
+                for taken in self.inputs_of(step):
+                    self._users[taken].append(step)
+        return self._users.get(tensor, [])
+
+    def weights_of(self, step: Step) -> set[str]:
+        """The weights that a step uses, parameters of the file among them."""
+        graph = self.graph
+        own = {name for node in step.nodes for name in graph.roles(node).values()}
+        taken = {name for node in step.nodes for name in graph.nodes[node].inputs}
+        return own | (taken & graph.parameters)
 
     # Which nodes are one statement of the file
 

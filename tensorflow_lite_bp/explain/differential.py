@@ -28,6 +28,7 @@ from tensorflow_lite_bp.explain.expression import (
     times,
 )
 from tensorflow_lite_bp.explain.names import Sign
+from tensorflow_lite_bp.explain.reading import TOTAL
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.explain.translate import Line, Translation
@@ -44,10 +45,11 @@ def differential(translation: Translation, line: Line) -> Equation:
         NoDifferential: where it has none.
     """
     left = line.equation.left
-    slope = translation.slope_of(line.of) if isinstance(line.of, Quantity) else None
+    step = translation.derivation.step_of(line.of.name) if isinstance(line.of, Quantity) else None
+    slope = translation.slope(step, by_letter=True) if step is not None and step.result == line.of else None
     if slope is not None:
         x, factor = slope
-        return Equation(_d(left), times(factor, _d(Symbol(x))))
+        return Equation(_d(left), times(translation.oriented(factor, x), _d(Symbol(x))))
     made = _differential(translation, line.equation.right)
     if made is None:
         raise NoDifferential
@@ -65,7 +67,7 @@ def frobenius(translation: Translation, typesetter: Typesetter, line: Line) -> B
         left = left.of
     if by_m:
         left = Divide(left, Symbol(M))
-    total = Row((Text("d", "number"), typesetter.box(Symbol(Quantity("loss", "", "total")))))
+    total = Row((Text("d", "number"), typesetter.box(Symbol(TOTAL))))
     names = Row((typesetter.box(left, 6), Text(":", "operator"), typesetter.box(_d(Symbol(of)))))
     return Row((total, Text("=", "operator"), Text("⋯", "word"), Text("−" if minus else "+", "operator"), names))
 

@@ -10,7 +10,8 @@ from tensorflow_lite_bp.explain.boxes import Box, Typesetter
 from tensorflow_lite_bp.explain.code import CodeLine, code_of
 from tensorflow_lite_bp.explain.derivation import Derivation
 from tensorflow_lite_bp.explain.expression import Key
-from tensorflow_lite_bp.explain.translate import Line, Section, Translation, View
+from tensorflow_lite_bp.explain.reading import View
+from tensorflow_lite_bp.explain.translate import Line, Section, Translation
 
 Form = Callable[[Translation, Line], Iterable[Box]]
 """Makes of one equation what is printed for it: its matrix form, its entries, its differentials."""

@@ -368,6 +368,13 @@ def substituted(of: Expression, change: Callable[[Key], Expression | None]) -> E
     return rebuilt(of, lambda part: substituted(part, change))
 
 
+def walk(of: Expression) -> Iterator[Expression]:
+    """The expression and all that it is made of."""
+    yield of
+    for part in parts(of):
+        yield from walk(part)
+
+
 def symbols(of: Expression) -> Iterator[Symbol]:
     """Every symbol as often as it stands there, from left to right."""
     if isinstance(of, Symbol):

@@ -23,7 +23,7 @@ from tensorflow_lite_bp.explain.forms import FORMS
 from tensorflow_lite_bp.explain.markup import Element, Pool, element, html
 from tensorflow_lite_bp.explain.notation import notations
 from tensorflow_lite_bp.explain.numbers import Numbers
-from tensorflow_lite_bp.explain.translate import View
+from tensorflow_lite_bp.explain.reading import View
 from tensorflow_lite_bp.explain.words import LANGUAGES
 
 

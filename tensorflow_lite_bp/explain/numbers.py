@@ -88,11 +88,12 @@ class Numbers:
 
     def _augmented(self, translation: Translation, of: Quantity) -> np.ndarray:
         """``W̃`` and its gradient, with the bias as column 0; ``z̃``, whose row 0 is 1."""
+        assert translation.augmented is not None
         plain = _plain(of)
         inner = self.values[plain]
         if of.kind == "tensor":
             return np.vstack([np.ones((1, inner.shape[1]), inner.dtype), inner])
-        bias = replace(plain, name=translation.augmented[of.name][1])
+        bias = replace(plain, name=translation.augmented.found[of.name].b.name)
         return np.hstack([self.values[bias], inner])
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tensorflow_lite_bp.explain.derivation import Arrival, Quantity, gradient
-from tensorflow_lite_bp.explain.expression import STRUCTURAL, Expression, Function, Product, Symbol, Transpose, parts
+from tensorflow_lite_bp.explain.expression import STRUCTURAL, Expression, Function, Product, Symbol, Transpose, walk
 
 if TYPE_CHECKING:
-    from tensorflow_lite_bp.explain.translate import Translation
+    from tensorflow_lite_bp.explain.gradients import Gradients
 
 RULES = {
     "activation": {
@@ -89,23 +89,24 @@ NAMES = {
 """What each rule is called, by the language."""
 
 
-def rules_of(translation: Translation, of: Quantity, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
+def rules_of(gradients: Gradients, of: Quantity, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
     """The rules that give a gradient, in the order in which they are applied."""
     found = ["several"] if len(arrivals) > 1 else []
     for arrival in arrivals:
-        found += _of_arrival(translation, of, arrival)
-    if len(arrivals) == 1 and translation.right(of) != translation.rights[of]:
+        found += _of_arrival(gradients, of, arrival)
+    right = gradients.rights[of]
+    if len(arrivals) == 1 and gradients.put_in(right) != right:
         found.append("inlined")
     return tuple(dict.fromkeys(found))
 
 
-def _of_arrival(translation: Translation, of: Quantity, arrival: Arrival) -> Iterator[str]:
-    derivation = translation.derivation
+def _of_arrival(gradients: Gradients, of: Quantity, arrival: Arrival) -> Iterator[str]:
+    derivation = gradients.derivation
     step = derivation.step_of(arrival.step)
     assert step is not None
     if step.result.kind == "loss":
         yield "seed"
-    elif arrival.step in derivation.through and translation.inlined(gradient(step.result)):
+    elif arrival.step in derivation.through and gradients.inlined(gradient(step.result)):
         yield "together"
     else:
         yield _of_value(arrival.value)
@@ -123,12 +124,6 @@ def _of_value(value: Expression) -> str:
             return "columns"
         case Function(name="sum", axis=1):
             return "gain"
-    words = [part for part in _all(value) if isinstance(part, Function)]
+    words = [part for part in walk(value) if isinstance(part, Function)]
     own = any(part.axis is not None or part.name in STRUCTURAL for part in words)
     return "layer" if own else "elementwise"
-
-
-def _all(of: Expression) -> Iterator[Expression]:
-    yield of
-    for part in parts(of):
-        yield from _all(part)

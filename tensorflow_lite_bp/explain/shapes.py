@@ -34,3 +34,16 @@ def shape_of(of: Expression, shapes: Mapping[Any, Shape]) -> Shape:
 
 def _of_symbol(key: Key, shapes: Mapping[Any, Shape]) -> Shape:
     return NUMBER if isinstance(key, Scalar) else shapes.get(key, NUMBER)
+
+
+def show(shape: Shape) -> str:
+    """A shape as text: ``5×m``, ``16×28·28·m``.
+
+    >>> show(((5,), (Scalar('m'),))), show(((), ()))
+    ('5×m', '')
+    """
+    if shape == ((), ()):
+        return ""
+    return "×".join(
+        "·".join(str(size.name if isinstance(size, Scalar) else size) for size in side) or "1" for side in shape
+    )

@@ -15,8 +15,8 @@ from tensorflow_lite_bp.explain.derivation import Derivation
 from tensorflow_lite_bp.explain.explanation import Explanation, explain
 from tensorflow_lite_bp.explain.latex import latex
 from tensorflow_lite_bp.explain.notation import notation
+from tensorflow_lite_bp.explain.reading import View
 from tensorflow_lite_bp.explain.text import plain
-from tensorflow_lite_bp.explain.translate import View
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.table import checked
 

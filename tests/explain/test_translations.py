@@ -21,7 +21,8 @@ from tensorflow_lite_bp.explain.derivation import Derivation, Quantity
 from tensorflow_lite_bp.explain.expression import Expression, Scalar, Symbol, symbols
 from tensorflow_lite_bp.explain.notation import notations
 from tensorflow_lite_bp.explain.numbers import Numbers
-from tensorflow_lite_bp.explain.translate import Line, Translation, View
+from tensorflow_lite_bp.explain.reading import View
+from tensorflow_lite_bp.explain.translate import Line, Translation
 from tensorflow_lite_bp.network import Network
 from tests.explain.evaluate import Evaluator
 
@@ -264,13 +265,13 @@ def test_a_wrong_translation_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def sign_lost(self: Translation, of: Expression, left: Any) -> Expression:
         return of
 
-    def mean_lost(self: Translation, right: Expression) -> Expression:
-        return right
+    def mean_lost(self: Translation, of: Quantity) -> Expression:
+        return self.put_in(self.rights[of])
 
     for name, broken, notation in (
         ("oriented", not_turned, "rows"),
-        ("_signed", sign_lost, "rows"),
-        ("_of_weight", mean_lost, "columns"),
+        ("signed", sign_lost, "rows"),
+        ("right", mean_lost, "columns"),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(Translation, name, broken)
