@@ -1,7 +1,7 @@
 """Which line of a layer's code computes an equation: found by recording the layer once, without computing.
 
-Every array that a layer writes is written by a call of the backend. The last call that writes an array tells the file,
-the line and the text.
+Every array that a layer writes is written by a call of the backend. The first call that writes an array and the last
+one tell the file, the line and the text: of ``W X + b`` the product and the sum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CodeLine:
 
 
 def code_of(derivation: Derivation, name: str, letter: str) -> tuple[CodeLine, ...]:
-    """The line in which a node or a loss writes the array of a letter (``Y``, ``E``, ``dX``, ``dW``); none if none."""
+    """The lines in which a node or a loss begins and ends to write the array of a letter (``Y``, ``E``, ``dX``)."""
     graph = derivation.graph
     sizes = dict.fromkeys(graph.program.sizes, 3)
     node = graph.nodes.get(name)
@@ -47,12 +47,13 @@ def code_of(derivation: Derivation, name: str, letter: str) -> tuple[CodeLine, .
         item, loss = next(pair for pair in graph.losses if pair[0].name == name)
         shapes = tuple((*graph.sample_shape(tensor, sizes), 2) for tensor in item.inputs)
         found = _lines(loss, shapes, ())
-    return (found[letter],) if letter in found else ()
+    lines = found.get(letter, [])
+    return tuple(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
 @cache
-def _lines(layer: Any, shapes: tuple[tuple[int, ...], ...], result: tuple[int, ...]) -> Mapping[str, CodeLine]:
-    """The line for each array that the layer or loss writes, by its letter."""
+def _lines(layer: Any, shapes: tuple[tuple[int, ...], ...], result: tuple[int, ...]) -> Mapping[str, list[CodeLine]]:
+    """The lines that write each array of the layer or loss, by its letter."""
     import numpy as np
 
     from tensorflow_lite_bp.backend import Draw, get_backend
@@ -90,7 +91,7 @@ class _Tracer:
 
     def __init__(self, backend: Any, written: Mapping[str, Any]) -> None:
         self._backend, self._written = backend, written
-        self.found: dict[str, CodeLine] = {}
+        self.found: dict[str, list[CodeLine]] = {}
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._backend, name)
@@ -109,7 +110,7 @@ class _Tracer:
 
         for letter, array in self._written.items():
             if isinstance(out, np.ndarray) and np.shares_memory(out, array):
-                self.found[letter] = _calling_line()
+                self.found.setdefault(letter, []).append(_calling_line())
 
 
 def _calling_line() -> CodeLine:

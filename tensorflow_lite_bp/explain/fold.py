@@ -15,7 +15,7 @@ def folded(derivation: Derivation) -> dict[str, list[str]]:
     """Steps to leave out, by the step that is shown for them.
 
     A stretch of steps is left out when it is that before it once more: the same layers with the same settings and
-    shapes, each reading what lies as far behind it and feeding what lies as far ahead. What the file names is shown.
+    shapes, each reading what lies as far behind it and feeding the like as far ahead. What the file names is shown.
     """
     steps = [step for step in derivation.steps if step.result.kind != "loss"]
     signs = _signs(derivation, steps)
@@ -60,10 +60,14 @@ def _signs(derivation: Derivation, steps: Sequence[Step]) -> list[Any]:
         if tensor in named or tensor in loss_inputs:
             found.append(object())  # like nothing else
             continue
-        behind = sorted(place - places.get(name, -1) if name in places else -1 for name in derivation.inputs_of(step))
-        ahead = [user - place for user in users.get(tensor, [])]
-        found.append((_layers(graph, step), graph.program.types[tensor], behind, ahead, _owned(graph, step)))
+        behind = sorted(place - places.get(name, -1) for name in derivation.inputs_of(step))
+        ahead = [(user - place, steps[user].op, _type(graph, steps[user])) for user in users.get(tensor, [])]
+        found.append((_layers(graph, step), _type(graph, step), behind, ahead, _owned(graph, step)))
     return found
+
+
+def _type(graph: Graph, step: Step) -> Any:
+    return graph.program.types[step.result.name]
 
 
 def _layers(graph: Graph, step: Step) -> tuple[Any, ...]:

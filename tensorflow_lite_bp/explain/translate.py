@@ -121,8 +121,8 @@ class Translation(Gradients):
         loss = step.result.kind == "loss"
         plain = self.aliased(equation.right) if loss else equation.right
         right = self.oriented(self.one_sample(plain), left)
-        source = (step.name, "E") if loss else (step.nodes[-1], "Y")
-        return Line("value", left, Equation(Symbol(left), right), rules, (source,) if left == step.result else ())
+        sources = [(step.name, "E")] if loss else [(node, "Y") for node in step.nodes]
+        return Line("value", left, Equation(Symbol(left), right), rules, tuple(sources) if left == step.result else ())
 
     def _function_lines(self, step: Step, function: Sign) -> Iterator[Line]:
         """``a = g(y)``, what g is, and what its slope is."""
