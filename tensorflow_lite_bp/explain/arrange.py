@@ -7,13 +7,15 @@ K. Sugiyama, S. Tagawa, M. Toda: Methods for visual understanding of hierarchica
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_SWEEPS = 8
+_SWEEPS = 4
 _EDGE = 0.2
 """The width of an edge that passes a row, of that of a vertex."""
+_LIGHT = 1e-4
+"""The weight in a row of passing edges, and of what has no source and stands beside its user; of others 1."""
 
 
 @dataclass(frozen=True)
@@ -33,43 +35,58 @@ def arrange(sources: Sequence[Sequence[int]], gap: float = 0.12) -> Arrangement:
     """
     row = _rows(sources)
     above, below, rows, chains = _with_points(sources, row)
-    for sweep in range(_SWEEPS):
-        neighbours = below if sweep % 2 else above
-        for line in reversed(rows) if sweep % 2 else rows:
-            _order(line, rows, neighbours)
+    loose = [bool(at) and not given for at, given in zip(row, sources, strict=True)]
+    weight = [_LIGHT if light else 1.0 for light in loose] + [_LIGHT] * (len(above) - len(sources))
     width = [1.0] * len(sources) + [_EDGE] * (len(above) - len(sources))
+    for neighbours, ordered in _sweeps(above, below, rows):
+        for line in ordered:
+            _order(line, rows, neighbours)
     x = [0.0] * len(above)
-    for sweep in range(_SWEEPS + 1):
-        both = [a + b for a, b in zip(above, below, strict=True)]
-        neighbours = both if sweep in (0, _SWEEPS) else below if sweep % 2 else above
-        for line in reversed(rows) if sweep % 2 else rows:
-            wanted = [_mean([x[other] for other in neighbours[v]], x[v]) for v in line]
+    for neighbours, ordered in _sweeps(above, below, rows):
+        for line in ordered:
+            wanted = [_mean(_heaviest(neighbours[v], weight), x, x[v]) for v in line]
             gaps = [(width[a] + width[b]) / 2 + gap for a, b in pairwise(line)]
-            for v, place in zip(line, spread(wanted, gaps), strict=True):
+            for v, place in zip(line, spread(wanted, gaps, [weight[v] for v in line]), strict=True):
                 x[v] = place
     left = min((place - width[v] / 2 for v, place in enumerate(x)), default=0.0)
     x = [place - left for place in x]
     return Arrangement(x[: len(sources)], row, {edge: [x[point] for point in chain] for edge, chain in chains.items()})
 
 
-def spread(wanted: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """Places in this order, at least the gaps apart, with the least sum of squared distances to those wanted.
+def spread(wanted: Sequence[float], gaps: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Places in this order, at least the gaps apart, with the least sum of squared distances to those wanted, weighted.
 
-    >>> spread([0, 0, 5], [1, 1])
+    >>> spread([0, 0, 5], [1, 1], [1, 1, 1])
     [-0.5, 0.5, 5.0]
     """
     offsets = [0.0]
     for gap in gaps:
         offsets.append(offsets[-1] + gap)
-    blocks: list[tuple[float, int]] = []  # mean and number: neighbours that would overlap move as one
-    for place, offset in zip(wanted, offsets, strict=False):
-        mean, count = place - offset, 1
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, number: neighbours that would overlap move as one
+    for place, offset, weight in zip(wanted, offsets, weights, strict=False):
+        mean, total, count = place - offset, weight, 1
         while blocks and blocks[-1][0] > mean:
-            before, many = blocks.pop()
-            mean, count = (mean * count + before * many) / (count + many), count + many
-        blocks.append((mean, count))
-    means = [mean for mean, count in blocks for _ in range(count)]
+            before, much, many = blocks.pop()
+            mean = (mean * total + before * much) / (total + much)
+            total, count = total + much, count + many
+        blocks.append((mean, total, count))
+    means = [mean for mean, _, count in blocks for _ in range(count)]
     return [mean + offset for mean, offset in zip(means, offsets, strict=False)]
+
+
+def _sweeps(
+    above: list[list[int]], below: list[list[int]], rows: list[list[int]]
+) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
+    """Up and down in turn, downwards last: the neighbours to look at, and the rows in order."""
+    for _ in range(_SWEEPS):
+        yield below, rows[::-1]
+        yield above, rows
+
+
+def _heaviest(vertices: Sequence[int], weight: Sequence[float]) -> list[int]:
+    """Those that are followed: a passing edge and what only joins from the side do not bend a chain."""
+    most = max((weight[v] for v in vertices), default=0.0)
+    return [v for v in vertices if weight[v] == most]
 
 
 def _rows(sources: Sequence[Sequence[int]]) -> list[int]:
@@ -110,8 +127,8 @@ def _order(line: list[int], rows: Sequence[Sequence[int]], neighbours: Sequence[
     """Sorts a row by the mean place of the neighbours in theirs."""
     place = {v: at - len(other) / 2 for other in rows if other is not line for at, v in enumerate(other)}
     now = {v: at - len(line) / 2 for at, v in enumerate(line)}
-    line.sort(key=lambda v: _mean([place[other] for other in neighbours[v]], now[v]))
+    line.sort(key=lambda v: _mean(neighbours[v], place, now[v]))
 
 
-def _mean(of: Sequence[float], otherwise: float) -> float:
-    return sum(of) / len(of) if of else otherwise
+def _mean(vertices: Sequence[int], place: Sequence[float] | Mapping[int, float], otherwise: float) -> float:
+    return sum(place[v] for v in vertices) / len(vertices) if vertices else otherwise

@@ -186,7 +186,7 @@ class _Writer:
             element("p", element("code", line.text), " ", element("span", line.place), class_="code")
             for line in dict.fromkeys(shown.code)
         ]
-        reason = [element("p", _sentence("; ".join(why), self.lang))] if why else []
+        reason = [element("p", _sentence("; ".join(why), self.lang), class_="why")] if why else []
         return element(
             "div", *self.content.formula(shown), *self._numbers(shown), *reason, *code, class_=f"equation {shown.kind}"
         )

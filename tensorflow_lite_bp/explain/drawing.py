@@ -9,9 +9,11 @@ from tensorflow_lite_bp.explain.arrange import arrange
 from tensorflow_lite_bp.explain.derivation import Derivation, Step
 from tensorflow_lite_bp.explain.markup import Element, element
 
-_WIDTH, _HEIGHT, _ROW, _MARGIN = 176, 40, 66, 8
-_TITLE, _PATH = 22, 28
-"""Signs that fit: of the title, of the path below it."""
+_WIDTH, _HEIGHT, _ROW, _MARGIN, _INSET = 184, 40, 66, 8, 10
+_WIDE = 640
+"""A drawing up to this width is made smaller where there is less room; others are scrolled."""
+_TITLE, _PATH = 22, 29
+"""Letters that fit: of the title and the shape beside it, of the path below."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class Vertex:
     op: str
     sources: tuple[int, ...]
     weights: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """What a screen reader says of it."""
+        said = (self.name, self.op if self.op != self.name else "", self.kind if self.kind != "step" else "")
+        return ", ".join(filter(None, said))
 
     @property
     def title(self) -> str:
@@ -72,8 +80,8 @@ def _taken(derivation: Derivation, step: Step) -> Iterator[str]:
 def _weights(derivation: Derivation, step: Step) -> Iterator[str]:
     graph = derivation.graph
     for node in step.nodes:
-        yield from graph.roles(node).values()
-        yield from (tensor for tensor in graph.nodes[node].inputs if tensor in graph.parameters)
+        used = (*graph.roles(node).values(), *graph.nodes[node].inputs)
+        yield from (name for name in used if name in graph.trainable)
 
 
 def _op(derivation: Derivation, step: Step) -> str:
@@ -107,20 +115,22 @@ def drawing(vertices: Sequence[Vertex], shapes: Sequence[str]) -> Element:
         width=f"{width:g}",
         height=height,
         role="group",
+        class_="wide" if width > _WIDE else None,
     )
 
 
 def _box(at: int, vertex: Vertex, shape: str, x: float, y: float) -> Element:
     """A link with the vertex's title, shape and path."""
-    spoken = ", ".join(filter(None, (vertex.name, vertex.op if vertex.op != vertex.name else "", vertex.kind, shape)))
-    left = x - _WIDTH / 2
+    spoken = ", ".join(filter(None, (vertex.spoken, shape)))
+    left = f"{x - _WIDTH / 2 + _INSET:g}"
+    title = _short(vertex.title, _TITLE - len(shape) * 3 // 4)
     return element(
         "a",
         element("title", spoken),
-        element("rect", x=f"{left:g}", y=y, width=_WIDTH, height=_HEIGHT, rx=5),
-        element("text", _short(vertex.title, _TITLE), class_="title", x=f"{left + 10:g}", y=y + 17),
-        element("text", _short(vertex.path, _PATH - len(shape)), class_="path", x=f"{left + 10:g}", y=y + 32),
-        element("text", shape, class_="shape", x=f"{left + _WIDTH - 10:g}", y=y + 32),
+        element("rect", x=f"{x - _WIDTH / 2:g}", y=y, width=_WIDTH, height=_HEIGHT, rx=5),
+        element("text", title, class_="title", x=left, y=y + 17),
+        element("text", _short(vertex.path, _PATH), class_="path", x=left, y=y + 32),
+        element("text", shape, class_="shape", x=f"{x + _WIDTH / 2 - _INSET:g}", y=y + 17),
         class_=f"vertex {vertex.kind}" + (" weighted" if vertex.weights else ""),
         href=f"#forward-{at}",
         data_vertex=at,

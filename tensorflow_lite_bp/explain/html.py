@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -47,9 +48,12 @@ class _Page:
         self.derivation, self.view, self.form, self.lang, self.numbers = derivation, view, form, lang, numbers
         self.vertices = vertices(derivation)
         self.program = derivation.graph.program
+        self.places: dict[str, int] = {}
         self.refused: dict[str, str] = {}
+        self.shapes: dict[str, list[str]] = {}
 
     def text(self) -> str:
+        views = self._views()
         style, script = part("page.css"), part("page.js")
         return Template(part("page.html")).substitute(
             lang=self.lang,
@@ -58,6 +62,7 @@ class _Page:
             whole=self._word("whole"),
             nav=html(self._nav()),
             derivation=html(self._content(self._start).markup(self.lang)),
+            views=views,
             data=self._data(),
             header=html(self._header()),
             style=style,
@@ -71,7 +76,7 @@ class _Page:
         return explain(self.derivation, self.view, self.form)
 
     def _explanations(self) -> Iterator[tuple[str, str, Explanation]]:
-        """All notations and forms that this network can be written in; the reasons of others are noted."""
+        """The notations and forms in which the network can be written; the reasons of others are noted."""
         for notation in notations().values():
             for form in FORMS:
                 if (notation.name, form) == (self.view.notation.name, self.form):
@@ -85,22 +90,30 @@ class _Page:
     def _content(self, explanation: Explanation) -> Content:
         return Content(explanation, self.vertices, self.numbers)
 
-    def _data(self) -> str:
-        """What the script reads, as JSON that cannot end its element."""
-        pool, views = Pool(), {}
+    def _views(self) -> str:
+        """The table of all views and their places in it, as JSON, packed: it is most of the file, and seldom needed."""
+        pool, places = Pool(), {}
         for notation, form, explanation in self._explanations():
             content = self._content(explanation)
+            self.shapes[notation] = content.shapes()
             for lang in LANGUAGES:
-                views[f"{notation} {form} {lang}"] = pool.add(content.markup(lang))
+                places[f"{notation} {form} {lang}"] = pool.add(content.markup(lang))
+            pool.forget()
+        self.places = places
+        return base64.b64encode(zlib.compress(pool.json().encode(), 9)).decode()
+
+    def _data(self) -> str:
+        """What the script reads at once, as JSON that cannot end its element."""
         data = {
-            "views": views,
+            "places": self.places,
             "refused": self.refused,
             "words": {lang: {key: word(key, lang) for key in words()} for lang in LANGUAGES},
             "names": [vertex.name for vertex in self.vertices],
+            "spoken": [vertex.spoken for vertex in self.vertices],
+            "shapes": self.shapes,
             "start": {"notation": self.view.notation.name, "form": self.form, "lang": self.lang},
         }
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        return f'{text[:-1]},"pool":{pool.json()}}}'.replace("<", "\\u003c")
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
     def _nav(self) -> Element:
         shapes = self._content(self._start).shapes()

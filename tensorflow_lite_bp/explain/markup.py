@@ -26,6 +26,8 @@ def element(tag: str, *children: Element | str, **attributes: str | float | bool
     >>> html(element("p", "1 < 2", class_="note", aria_hidden="true", hidden=True))
     '<p class="note" aria-hidden="true" hidden="">1 &lt; 2</p>'
     """
+    if not attributes:
+        return Element(tag, (), children)
     given = ((name, value) for name, value in attributes.items() if value is not None and value is not False)
     named = ((name.rstrip("_").replace("_", "-"), "" if value is True else str(value)) for name, value in given)
     return Element(tag, tuple(named), children)
@@ -58,12 +60,13 @@ def joined(parts: Iterable[Element | str], between: Element | str) -> list[Eleme
 
 
 class Pool:
-    """A table of texts and elements. An entry is a text, or the list of a tag, its attributes and the children, each by
-    its place in the table; the attributes are a list of names and values.
+    """A table of texts and elements. An entry is a text, or the list of a tag, its attributes and the children; the
+    attributes are a list of names and values. Each is given by how far before the entry it stands in the table: so what
+    is built alike looks alike, and packs well.
 
     >>> pool = Pool()
     >>> pool.add(element("p", element("b", "x"), "x")), pool.json()
-    (5, '["p",[],"b","x",[2,1,3],[0,1,4,3]]')
+    (5, '["p",[],"b","x",[2,3,1],[5,4,1,2]]')
     """
 
     def __init__(self) -> None:
@@ -74,14 +77,23 @@ class Pool:
         """The place of a tree in the table."""
         if isinstance(markup, str):
             return self._place(markup)
-        if id(markup) not in self._known:
-            attributes = tuple(self._place(text) for pair in markup.attributes for text in pair)
-            entry = (self._place(markup.tag), self._place(attributes), *map(self.add, markup.children))
-            self._known[id(markup)] = markup, self._place(entry)
-        return self._known[id(markup)][1]
+        known = self._known.get(id(markup))
+        if known is not None:
+            return known[1]
+        attributes = tuple([self._place(text) for pair in markup.attributes for text in pair])
+        place = self._place((self._place(markup.tag), self._place(attributes), *map(self.add, markup.children)))
+        self._known[id(markup)] = markup, place
+        return place
+
+    def forget(self) -> None:
+        """Lets go of the elements; the table stays."""
+        self._known.clear()
 
     def _place(self, entry: str | tuple[int, ...]) -> int:
         return self._places.setdefault(entry, len(self._places))
 
     def json(self) -> str:
-        return json.dumps(list(self._places), ensure_ascii=False, separators=(",", ":"))
+        entries = [
+            entry if isinstance(entry, str) else [place - part for part in entry] for entry, place in self._places.items()
+        ]
+        return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from tensorflow_lite_bp.explain.boxes import (
     Box,
@@ -103,14 +104,17 @@ def tree(box: Box) -> Element:
     raise AssertionError(f"no MathML for {box}")
 
 
+@cache
 def _number(text: str) -> Element:
     return element("mn", text)
 
 
+@cache
 def _identifier(text: str) -> Element:
     return element("mi", text)
 
 
+@cache
 def _operator(text: str) -> Element:
     return element("mo", text)
 
@@ -119,10 +123,12 @@ def _space(_: str) -> Element:
     return element("mspace", width="0.17em")
 
 
+@cache
 def _fence(text: str, stretchy: str | None) -> Element:
     return element("mo", text, stretchy=stretchy)
 
 
+@cache
 def _sign(sign: Sign, bold: bool = False) -> Element:
     base = _identifier(_bold(sign.base) if bold else sign.base)
     if sign.tilde:

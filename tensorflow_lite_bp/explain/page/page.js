@@ -1,30 +1,37 @@
 
 "use strict";
 // What is shown stands in the address, behind #: the node, the notation, the form, the language. Every change goes there,
-// and from there to the page. Each view of the derivation is a tree in the table `pool`, as `markup.Pool` packs it.
+// and from there to the page. Each view of the derivation is a tree in a table, as `markup.Pool` makes it; the table is
+// unpacked when it is first asked for.
 (() => {
-  const { pool, views, refused, words, names, start } = JSON.parse(document.getElementById("data").textContent);
+  const { places, refused, words, names, spoken, shapes, start } = JSON.parse(document.getElementById("data").textContent);
   const nav = document.querySelector("nav"), main = document.getElementById("main");
   const vertices = [...nav.querySelectorAll(".vertex")], edges = [...nav.querySelectorAll(".edges path")];
   const MATH = "http://www.w3.org/1998/Math/MathML";
-  let shown = `${start.notation} ${start.form} ${start.lang}`;
+  const key = view => `${view.notation} ${view.form} ${view.lang}`;
+  let shown = key(start), table;
 
-  function build(place, space = "") {
+  function unpacked() {
+    const bytes = Uint8Array.from(atob(document.getElementById("views").textContent), letter => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  }
+
+  function build(pool, place, space = "") {
     const entry = pool[place];
     if (typeof entry === "string") return document.createTextNode(entry);
-    const [tag, attributes, ...children] = entry, name = pool[tag];
+    const [tag, attributes, ...children] = entry.map(distance => place - distance), name = pool[tag];
     const inside = name === "math" ? MATH : space;
     const made = inside ? document.createElementNS(inside, name) : document.createElement(name);
-    const texts = pool[attributes].map(at => pool[at]);
+    const texts = pool[attributes].map(distance => pool[attributes - distance]);
     for (let at = 0; at < texts.length; at += 2) made.setAttribute(texts[at], texts[at + 1]);
-    made.append(...children.map(child => build(child, inside)));
+    made.append(...children.map(child => build(pool, child, inside)));
     return made;
   }
 
   function chosen() {
     const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     const wanted = { ...start, node: "", ...given };
-    const known = views[`${wanted.notation} ${wanted.form} ${wanted.lang}`] !== undefined;
+    const known = key(wanted) in places;
     return { ...wanted, ...(known ? {} : start), at: names.indexOf(wanted.node) };
   }
 
@@ -34,13 +41,23 @@
     location.hash = new URLSearchParams(wanted);
   }
 
-  function show() {
-    const now = chosen(), key = `${now.notation} ${now.form} ${now.lang}`;
-    if (key !== shown) document.getElementById("derivation").replaceWith(build(views[key]));
-    shown = key;
+  async function show() {
+    const now = chosen();
+    if (key(now) !== shown) {
+      const pool = await (table ??= unpacked());
+      if (key(chosen()) !== key(now)) return; // something else has been chosen meanwhile
+      document.getElementById("derivation").replaceWith(build(pool, places[key(now)]));
+      shown = key(now);
+    }
     document.documentElement.lang = now.lang;
     for (const each of document.querySelectorAll("[data-word]")) each.textContent = words[now.lang][each.dataset.word];
     for (const each of document.querySelectorAll("[data-label]")) each.ariaLabel = words[now.lang][each.dataset.label];
+    vertices.forEach((vertex, at) => {
+      const shape = shapes[now.notation][at], label = [spoken[at], shape].filter(Boolean).join(", ");
+      vertex.setAttribute("aria-label", label);
+      vertex.querySelector("title").textContent = label;
+      vertex.querySelector(".shape").textContent = shape;
+    });
     showControls(now);
     showNode(now.at);
     document.getElementById("status").textContent = now.at < 0 ? words[now.lang].whole : names[now.at];
@@ -118,6 +135,5 @@
   document.querySelector("form").addEventListener("change", event => go({ [event.target.name]: event.target.value }));
   addEventListener("hashchange", show);
   document.documentElement.classList.add("live");
-  show();
-  vertices[chosen().at]?.scrollIntoView({ block: "nearest" });
+  show().then(() => vertices[chosen().at]?.scrollIntoView({ block: "nearest" }));
 })();
