@@ -61,12 +61,11 @@ def joined(parts: Iterable[Element | str], between: Element | str) -> list[Eleme
 
 class Pool:
     """A table of texts and elements. An entry is a text, or the list of a tag, its attributes and the children; the
-    attributes are a list of names and values. Each is given by how far before the entry it stands in the table: so what
-    is built alike looks alike, and packs well.
+    attributes are a list of names and values. Each is given by its place in the table, which is before the entry's.
 
     >>> pool = Pool()
     >>> pool.add(element("p", element("b", "x"), "x")), pool.json()
-    (5, '["p",[],"b","x",[2,3,1],[5,4,1,2]]')
+    (5, '["p",[],"b","x",[2,1,3],[0,1,4,3]]')
     """
 
     def __init__(self) -> None:
@@ -93,7 +92,4 @@ class Pool:
         return self._places.setdefault(entry, len(self._places))
 
     def json(self) -> str:
-        entries = [
-            entry if isinstance(entry, str) else [place - part for part in entry] for entry, place in self._places.items()
-        ]
-        return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(list(self._places), ensure_ascii=False, separators=(",", ":"))

@@ -24,6 +24,7 @@ from tensorflow_lite_bp.explain.markup import Element, element, html
 from tensorflow_lite_bp.explain.names import Sign
 from tensorflow_lite_bp.explain.text import pieces
 
+_TAGS = {"number": "mn", "word": "mi"}
 _LONG = 44
 """The width in letters from which an equation is cut into pieces."""
 
@@ -77,7 +78,7 @@ def tree(box: Box) -> Element:
         case Letter(sign=sign, shape=shape, bold=bold):
             return _below(_sign(sign, bold), shape)
         case Text(text=text, kind=kind):
-            return {"number": _number, "word": _identifier, "space": _space}.get(kind, _operator)(text)
+            return _space() if kind == "space" else element(_TAGS.get(kind, "mo"), text)
         case Row(boxes=boxes):
             return element("mrow", *map(tree, boxes))
         case Derivative(nabla=True, by=by, shape=shape):
@@ -119,7 +120,7 @@ def _operator(text: str) -> Element:
     return element("mo", text)
 
 
-def _space(_: str) -> Element:
+def _space() -> Element:
     return element("mspace", width="0.17em")
 
 

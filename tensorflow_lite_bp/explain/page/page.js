@@ -19,10 +19,10 @@
   function build(pool, place, space = "") {
     const entry = pool[place];
     if (typeof entry === "string") return document.createTextNode(entry);
-    const [tag, attributes, ...children] = entry.map(distance => place - distance), name = pool[tag];
+    const [tag, attributes, ...children] = entry, name = pool[tag];
     const inside = name === "math" ? MATH : space;
     const made = inside ? document.createElementNS(inside, name) : document.createElement(name);
-    const texts = pool[attributes].map(distance => pool[attributes - distance]);
+    const texts = pool[attributes].map(at => pool[at]);
     for (let at = 0; at < texts.length; at += 2) made.setAttribute(texts[at], texts[at + 1]);
     made.append(...children.map(child => build(pool, child, inside)));
     return made;
