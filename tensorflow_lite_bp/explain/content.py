@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tensorflow_lite_bp.explain import mathml, numbers, text
 from tensorflow_lite_bp.explain.boxes import Letter, Row, Text, number
@@ -104,9 +105,22 @@ class _Writer:
         given = {key: getattr(optimizer, optimizer.letters.get(key, key), None) for key in letters}
         where = self._where({key: value for key, value in given.items() if isinstance(value, int | float)})
         shown = self._equations(self.explanation.update)
-        return self._section(
-            "update", *((element("p", optimizer.name, class_="note"), *where, *shown) if shown else ())
-        )
+        named = element("p", optimizer.name, class_="note")
+        return self._section("update", *((named, *where, *shown, *self._updated()) if shown else ()))
+
+    def _updated(self) -> list[Element]:
+        """Every weight after the update, where there are numbers."""
+        worked = self.content.worked
+        if worked is None:
+            return []
+        found = [element("p", sentence("updated", self.lang), class_="note")]
+        for name in self.translation.derivation.graph.trainable:
+            weight = Quantity("weight", name)
+            array = worked.after(self.translation, weight)
+            if array is not None:
+                sign = mathml.math(Letter(self.translation.sign(weight)), display=False)
+                found.append(element("div", sign, _matrix(array), class_="equation"))
+        return found
 
     def _passage(self, vertex: Vertex) -> Passage | None:
         return self.content._passages.get(vertex.name) if vertex.kind in ("step", "loss") else None
@@ -196,9 +210,11 @@ class _Writer:
         if worked is None or not isinstance(shown.of, Quantity) or shown.kind not in ("value", "gradient"):
             return []
         array = worked.shown(self.translation, shown.of)
-        if array is None:
-            return []
-        return [element("pre", "\n".join(numbers.written(array)), class_="numbers")]
+        return [] if array is None else [_matrix(array)]
+
+
+def _matrix(array: Any) -> Element:
+    return element("pre", "\n".join(numbers.written(array)), class_="numbers")
 
 
 def _name(shown: Shown) -> str:

@@ -114,7 +114,6 @@ def drawing(vertices: Sequence[Vertex], shapes: Sequence[str]) -> Element:
         viewBox=f"0 0 {width:g} {height}",
         width=f"{width:g}",
         height=height,
-        role="group",
         class_="wide" if width > _WIDE else None,
     )
 
@@ -123,18 +122,18 @@ def _box(at: int, vertex: Vertex, shape: str, x: float, y: float) -> Element:
     """A link with the vertex's title, shape and path."""
     spoken = ", ".join(filter(None, (vertex.spoken, shape)))
     left = f"{x - _WIDTH / 2 + _INSET:g}"
+    rounded = _HEIGHT // 2 if vertex.kind in ("input", "target") else 5
     title = _short(vertex.title, _TITLE - len(shape) * 3 // 4)
     return element(
         "a",
         element("title", spoken),
-        element("rect", x=f"{x - _WIDTH / 2:g}", y=y, width=_WIDTH, height=_HEIGHT, rx=5),
+        element("rect", x=f"{x - _WIDTH / 2:g}", y=y, width=_WIDTH, height=_HEIGHT, rx=rounded),
         element("text", title, class_="title", x=left, y=y + 17),
-        element("text", _short(vertex.path, _PATH), class_="path", x=left, y=y + 32),
-        element("text", shape, class_="shape", x=f"{x + _WIDTH / 2 - _INSET:g}", y=y + 17),
+        element("text", _short(vertex.path, _PATH), class_="path", aria_hidden="true", x=left, y=y + 32),
+        element("text", shape, class_="shape", aria_hidden="true", x=f"{x + _WIDTH / 2 - _INSET:g}", y=y + 17),
         class_=f"vertex {vertex.kind}" + (" weighted" if vertex.weights else ""),
         href=f"#forward-{at}",
         data_vertex=at,
-        aria_label=spoken,
     )
 
 

@@ -27,6 +27,9 @@ from tensorflow_lite_bp.explain.numbers import Numbers
 from tensorflow_lite_bp.explain.reading import View
 from tensorflow_lite_bp.explain.words import LANGUAGES
 
+_LARGE = 40
+"""From this number of vertices on a page draws only what is in sight, and prints no graph."""
+
 
 def page(derivation: Derivation, view: View, *, form: str, lang: str, numbers: Numbers | None = None) -> str:
     """The whole page, as the text of an HTML file.
@@ -57,6 +60,7 @@ class _Page:
         style, script = part("page.css"), part("page.js")
         return Template(part("page.html")).substitute(
             lang=self.lang,
+            size=' class="large"' if len(self.vertices) > _LARGE else "",
             title=html(f"{self.program.name}: {self._word('title')}"),
             skip=self._word("skip"),
             whole=self._word("whole"),

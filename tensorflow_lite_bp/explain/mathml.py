@@ -99,7 +99,7 @@ def tree(box: Box) -> Element:
         case Root(inner=inner):
             return element("msqrt", tree(inner))
         case Exponential(power=power):
-            return element("msup", _identifier("e"), tree(power))
+            return element("msup", _identifier("e"), tree(_without_shape(power)))
         case Sum(index=index, inner=inner):
             return element("mrow", element("munder", _operator("∑"), _identifier(index)), tree(inner))
     raise AssertionError(f"no MathML for {box}")
@@ -174,8 +174,12 @@ def _tall(box: Box) -> bool:
 
 
 def _without_shape(box: Box) -> Box:
-    """A letter, perhaps in brackets, whose shape stands outside."""
+    """The box without shapes: of a letter whose shape stands outside, of an exponent."""
     match box:
+        case Row(boxes=boxes):
+            return Row(tuple(map(_without_shape, boxes)))
+        case Over(over=over, under=under):
+            return Over(_without_shape(over), _without_shape(under))
         case Letter() | Derivative():
             return replace(box, shape="")
         case Fenced(inner=inner):

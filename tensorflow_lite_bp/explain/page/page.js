@@ -53,9 +53,8 @@
     for (const each of document.querySelectorAll("[data-word]")) each.textContent = words[now.lang][each.dataset.word];
     for (const each of document.querySelectorAll("[data-label]")) each.ariaLabel = words[now.lang][each.dataset.label];
     vertices.forEach((vertex, at) => {
-      const shape = shapes[now.notation][at], label = [spoken[at], shape].filter(Boolean).join(", ");
-      vertex.setAttribute("aria-label", label);
-      vertex.querySelector("title").textContent = label;
+      const shape = shapes[now.notation][at];
+      vertex.querySelector("title").textContent = [spoken[at], shape].filter(Boolean).join(", ");
       vertex.querySelector(".shape").textContent = shape;
     });
     showControls(now);
