@@ -31,24 +31,43 @@ _LARGE = 40
 """From this number of vertices on a page draws only what is in sight, and prints no graph."""
 
 
-def page(derivation: Derivation, view: View, *, form: str, lang: str, numbers: Numbers | None = None) -> str:
+def page(
+    derivation: Derivation,
+    view: View,
+    *,
+    form: str,
+    lang: str,
+    numbers: Numbers | None = None,
+    node: str = "",
+) -> str:
     """The whole page, as the text of an HTML file.
 
     Args:
         view: the notation and the choices to begin with; the choices hold for the other notations too.
         form, lang: what to begin with.
         numbers: of one training step, to be shown with the equations.
+        node: the name of an input, a target, a passage or a loss to begin with; "" for the whole derivation.
 
     Raises:
         InputError: where the view or the form cannot be written, with the reason. Others that cannot are offered on the
             page as such, with theirs.
     """
-    return _Page(derivation, view, form, lang, numbers).text()
+    start = {"node": node, "notation": view.notation.name, "form": form, "lang": lang}
+    return _Page(derivation, view, start, numbers).text()
 
 
 class _Page:
-    def __init__(self, derivation: Derivation, view: View, form: str, lang: str, numbers: Numbers | None) -> None:
-        self.derivation, self.view, self.form, self.lang, self.numbers = derivation, view, form, lang, numbers
+    """Makes the page.
+
+    Attributes:
+        places: in the table, of the views by notation, form and language.
+        refused: reasons, by notation and form.
+        shapes: of the vertices, by notation. These three come with the views.
+    """
+
+    def __init__(self, derivation: Derivation, view: View, start: Mapping[str, str], numbers: Numbers | None) -> None:
+        self.derivation, self.view, self.start, self.numbers = derivation, view, start, numbers
+        self.form, self.lang = start["form"], start["lang"]
         self.vertices = vertices(derivation)
         self.program = derivation.graph.program
         self.places: dict[str, int] = {}
@@ -65,10 +84,10 @@ class _Page:
             skip=self._word("skip"),
             whole=self._word("whole"),
             nav=html(self._nav()),
-            derivation=html(self._content(self._start).markup(self.lang)),
-            views=views,
-            data=self._data(),
             header=html(self._header()),
+            derivation=html(self._content(self._first).markup(self.lang)),
+            data=self._data(),
+            views=views,
             style=style,
             style_hash=_hash(style),
             script=script,
@@ -76,7 +95,7 @@ class _Page:
         )
 
     @cached_property
-    def _start(self) -> Explanation:
+    def _first(self) -> Explanation:
         return explain(self.derivation, self.view, self.form)
 
     def _explanations(self) -> Iterator[tuple[str, str, Explanation]]:
@@ -84,7 +103,7 @@ class _Page:
         for notation in notations().values():
             for form in FORMS:
                 if (notation.name, form) == (self.view.notation.name, self.form):
-                    yield notation.name, form, self._start
+                    yield notation.name, form, self._first
                     continue
                 try:
                     yield notation.name, form, explain(self.derivation, replace(self.view, notation=notation), form)
@@ -115,12 +134,12 @@ class _Page:
             "names": [vertex.name for vertex in self.vertices],
             "spoken": [vertex.spoken for vertex in self.vertices],
             "shapes": self.shapes,
-            "start": {"notation": self.view.notation.name, "form": self.form, "lang": self.lang},
+            "start": self.start,
         }
         return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
     def _nav(self) -> Element:
-        shapes = self._content(self._start).shapes()
+        shapes = self._content(self._first).shapes()
         drawn = drawing(self.vertices, shapes)
         return element("nav", drawn, id="graph", aria_label=self._word("graph"), data_label="graph")
 
@@ -140,11 +159,10 @@ class _Page:
 
     def _choice(self, name: str, values: Mapping[str, str]) -> Element:
         """Radio buttons that look like one bar. Forms and notations go by words where there are some."""
-        now = {"notation": self.view.notation.name, "form": self.form, "lang": self.lang}[name]
         labels = [
             element(
                 "label",
-                element("input", type="radio", name=name, value=value, checked=value == now),
+                element("input", type="radio", name=name, value=value, checked=value == self.start[name]),
                 self._label(name, value, text),
             )
             for value, text in values.items()

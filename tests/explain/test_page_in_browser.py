@@ -69,7 +69,11 @@ class Page:
         self.driver = driver
         self.derivation = Derivation(Graph(checked(str(EXAMPLES / f"{name}.net"))))
         self.file = folder / "page.html"
-        self.file.write_text(page(self.derivation, View(notation("columns")), form="matrix", lang="en"))
+        self.write("")
+
+    def write(self, node: str) -> None:
+        text = page(self.derivation, View(notation("columns")), form="matrix", lang="en", node=node)
+        self.file.write_text(text, encoding="utf-8")
 
     def open(self, address: str = "") -> None:
         self.driver.get("about:blank")
@@ -178,6 +182,16 @@ def test_an_address_opens_what_it_says(columns: Page) -> None:
     assert columns.headings() == ["a3.sigmoid"]
     columns.open("node=nobody&notation=none&form=no&lang=no")
     columns.until("document.documentElement.lang === 'en'")
+    assert len(columns.headings()) == 16
+
+
+def test_it_can_open_with_one_node(columns: Page) -> None:
+    columns.write("a2.tanh")
+    columns.open()
+    columns.until("document.body.classList.contains('single')")
+    assert columns.headings() == ["a2.tanh"]
+    columns.all(".all a")[0].click()
+    columns.until("!document.body.classList.contains('single')")
     assert len(columns.headings()) == 16
 
 

@@ -30,14 +30,14 @@
 
   function chosen() {
     const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    const wanted = { ...start, node: "", ...given };
+    const wanted = { ...start, ...given };
     const known = key(wanted) in places;
-    return { ...wanted, ...(known ? {} : start), at: names.indexOf(wanted.node) };
+    return { ...wanted, ...(known ? {} : { ...start, node: wanted.node }), at: names.indexOf(wanted.node) };
   }
 
   function go(change) {
     const { node, notation, form, lang } = { ...chosen(), ...change };
-    const wanted = Object.entries({ node, notation, form, lang }).filter(([key, value]) => value && value !== start[key]);
+    const wanted = Object.entries({ node, notation, form, lang }).filter(([name, value]) => value !== start[name]);
     location.hash = new URLSearchParams(wanted);
   }
 
