@@ -90,7 +90,7 @@ def tree(box: Box) -> Element:
             return element("mfrac", tree(over), tree(under))
         case Raised(base=base, above=above, shape=shape):
             inner = tree(_without_shape(base)) if shape else tree(base)
-            return _below(element("msup", inner, _operator(above)), shape)
+            return _below(_raised(inner, above), shape)
         case Lowered(base=base, below=below):
             return element("msub", tree(base), _index(below))
         case Fenced(left=left, inner=inner, right=right):
@@ -103,6 +103,13 @@ def tree(box: Box) -> Element:
         case Sum(index=index, inner=inner):
             return element("mrow", element("munder", _operator("∑"), _identifier(index)), tree(inner))
     raise AssertionError(f"no MathML for {box}")
+
+
+def _raised(inner: Element, above: str) -> Element:
+    """A prime is raised by its own form: as a superscript it would stand too high."""
+    if above.strip("′"):
+        return element("msup", inner, _operator(above))
+    return element("mrow", inner, element("mo", above, lspace="0", rspace="0"))
 
 
 @cache
@@ -143,6 +150,9 @@ def _sign(sign: Sign, bold: bool = False) -> Element:
 
 
 def _index(text: str) -> Element:
+    """A number, two letters ``ij`` (MathML takes several in one element for a word), or a word."""
+    if len(text) > 1 and not text.strip("ijkl"):
+        return element("mrow", *map(_identifier, text))
     return _number(text) if text.isdecimal() else _identifier(text)
 
 
@@ -164,11 +174,11 @@ def _below(inner: Element, shape: str) -> Element:
 def _tall(box: Box) -> bool:
     """Whether brackets around it have to grow: shapes below letters are no reason to."""
     match box:
-        case Over() | Derivative(nabla=False):
+        case Over() | Derivative(nabla=False) | Sum():
             return True
         case Row(boxes=boxes):
             return any(map(_tall, boxes))
-        case Raised(base=inner) | Lowered(base=inner) | Fenced(inner=inner) | Root(inner=inner) | Sum(inner=inner):
+        case Raised(base=inner) | Lowered(base=inner) | Fenced(inner=inner) | Root(inner=inner):
             return _tall(inner)
     return False
 
