@@ -29,6 +29,12 @@ class Content:
 
     Args:
         vertices: of the drawing; an article belongs to each.
+        worked: the numbers to show; left out where the notation writes one sample and they are of several.
+
+    Attributes:
+        users: of each vertex, those that take its result.
+        uses: of each weight, the vertices that use it.
+        passages, spans: by the name of the vertex.
     """
 
     def __init__(self, explanation: Explanation, vertices: Sequence[Vertex], worked: Numbers | None) -> None:
@@ -36,20 +42,25 @@ class Content:
         self.translation = explanation.translation
         one = self.translation.notation.samples == "one"
         self.worked = worked if worked is not None and (worked.m == 1 or not one) else None
-        self._places = {vertex.name: at for at, vertex in enumerate(vertices)}
-        self._places |= {node: self._places[p.name] for p in explanation.passages for node in p.nodes}
-        self._passages = {passage.name: passage for passage in explanation.passages}
+        self.users: list[list[int]] = [[] for _ in vertices]
+        self.uses: dict[str, list[int]] = {}
+        for at, vertex in enumerate(vertices):
+            for source in vertex.sources:
+                self.users[source].append(at)
+            for weight in vertex.weights:
+                self.uses.setdefault(weight, []).append(at)
+        self.passages = {passage.name: passage for passage in explanation.passages}
         program = self.translation.derivation.graph.program
         items = (program.inputs, program.targets, program.nodes, program.losses)
-        self._spans = {item.name: item.span for kind in items for item in kind}
+        self.spans = {item.name: item.span for kind in items for item in kind}
         self._formulas: dict[int, list[Element]] = {}
 
     def shapes(self) -> list[str]:
         """Of each vertex's result, as text."""
-        return [self._shape(vertex) for vertex in self.vertices]
+        return [self.shape(vertex) for vertex in self.vertices]
 
-    def _shape(self, vertex: Vertex) -> str:
-        passage = self._passages.get(vertex.name)
+    def shape(self, vertex: Vertex) -> str:
+        passage = self.passages.get(vertex.name)
         return passage.shape if passage else self.translation.shape_text(Quantity("tensor", vertex.name))
 
     def markup(self, lang: str) -> Element:
@@ -123,7 +134,7 @@ class _Writer:
         return found
 
     def _passage(self, vertex: Vertex) -> Passage | None:
-        return self.content._passages.get(vertex.name) if vertex.kind in ("step", "loss") else None
+        return self.content.passages.get(vertex.name) if vertex.kind in ("step", "loss") else None
 
     def _article(self, way: str, at: int, vertex: Vertex, parts: Sequence[Part]) -> Element:
         head = element("h3", vertex.name, id=f"{way}-{at}-name")
@@ -141,36 +152,33 @@ class _Writer:
     # What is said of a vertex
 
     def _facts(self, at: int, vertex: Vertex) -> Element:
-        span = self.content._spans[vertex.name]
-        facts: list[tuple[str, Sequence[Part], str]] = [
-            (vertex.kind, [vertex.op], ""),
-            ("shape", [self.content._shape(vertex)] if self.content._shape(vertex) else [], ""),
-            ("from", joined([self._link(source) for source in vertex.sources], ", "), ""),
-            (
-                "to",
-                joined([self._link(to) for to, user in enumerate(self.content.vertices) if at in user.sources], ", "),
-                "",
-            ),
-            ("weights", joined([*self._weights(at, vertex)], ", "), ""),
-            ("line", [element("code", str(span)), " ", element("code", span.source.line(span.line).strip())], "line"),
+        """Its layer, shape, neighbours and weights, and the line of the file."""
+        content, span = self.content, self.content.spans[vertex.name]
+        shape = content.shape(vertex)
+        facts: list[tuple[str, Sequence[Part]]] = [
+            (vertex.kind, [vertex.op]),
+            ("shape", [shape] if shape else []),
+            ("from", self._links(vertex.sources)),
+            ("to", self._links(content.users[at])),
+            ("weights", joined([*self._weights(at, vertex)], ", ")),
+            ("line", [element("code", str(span)), " ", element("code", span.source.line(span.line).strip())]),
         ]
         rows = [
-            element("div", element("dt", self._word(key)), element("dd", *given), class_=name or None)
-            for key, given, name in facts
+            element("div", element("dt", self._word(key)), element("dd", *given), class_=key)
+            for key, given in facts
             if given
         ]
         return element("dl", *rows, class_="facts")
 
-    def _link(self, at: int) -> Element:
-        return element("a", self.content.vertices[at].name, href=f"#forward-{at}", data_vertex=at)
+    def _links(self, places: Iterable[int]) -> list[Part]:
+        names = self.content.vertices
+        return joined([element("a", names[at].name, href=f"#forward-{at}", data_vertex=at) for at in places], ", ")
 
     def _weights(self, at: int, vertex: Vertex) -> Iterable[Element]:
         """Each weight, and the other vertices that use it."""
         for weight in vertex.weights:
-            others = [to for to, user in enumerate(self.content.vertices) if to != at and weight in user.weights]
-            shared = (
-                [f" ({self._word('shared')} ", *joined([self._link(to) for to in others], ", "), ")"] if others else []
-            )
+            others = self._links(to for to in self.content.uses[weight] if to != at)
+            shared = [f" ({self._word('shared')} ", *others, ")"] if others else []
             yield element("span", element("code", weight), *shared)
 
     def _notes(self, passage: Passage) -> list[Element]:
