@@ -22,6 +22,8 @@ from tensorflow_lite_bp.explain.translate import Translation
 from tensorflow_lite_bp.explain.words import WORDS, sentence
 
 Part = Element | str
+Facts = dict[tuple[int, str, str], Element]
+"""What is said of vertices, by place, shape and language."""
 
 
 class Content:
@@ -29,6 +31,7 @@ class Content:
 
     Args:
         vertices: of the drawing; an article belongs to each.
+        facts: what has been said of vertices by other contents of the network, to be used again.
         worked: the numbers to show; left out where the notation writes one sample and they are of several.
 
     Attributes:
@@ -37,8 +40,10 @@ class Content:
         passages, spans: by the name of the vertex.
     """
 
-    def __init__(self, explanation: Explanation, vertices: Sequence[Vertex], worked: Numbers | None) -> None:
-        self.explanation, self.vertices = explanation, vertices
+    def __init__(
+        self, explanation: Explanation, vertices: Sequence[Vertex], worked: Numbers | None, facts: Facts
+    ) -> None:
+        self.explanation, self.vertices, self.facts = explanation, vertices, facts
         self.translation = explanation.translation
         one = self.translation.notation.samples == "one"
         self.worked = worked if worked is not None and (worked.m == 1 or not one) else None
@@ -152,9 +157,15 @@ class _Writer:
     # What is said of a vertex
 
     def _facts(self, at: int, vertex: Vertex) -> Element:
-        """Its layer, shape, neighbours and weights, and the line of the file."""
+        """Its layer, shape, neighbours and weights, and the line of the file; the same in all forms."""
+        shape = self.content.shape(vertex)
+        known, key = self.content.facts, (at, shape, self.lang)
+        if key not in known:
+            known[key] = self._said(at, vertex, shape)
+        return known[key]
+
+    def _said(self, at: int, vertex: Vertex, shape: str) -> Element:
         content, span = self.content, self.content.spans[vertex.name]
-        shape = content.shape(vertex)
         facts: list[tuple[str, Sequence[Part]]] = [
             (vertex.kind, [vertex.op]),
             ("shape", [shape] if shape else []),

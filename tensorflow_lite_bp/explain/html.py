@@ -7,16 +7,18 @@ page; all are packed into a table in which equal parts stand once, and `page/pag
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from string import Template
 
 from tensorflow_lite_bp.errors import InputError
-from tensorflow_lite_bp.explain.content import Content, part, word, words
+from tensorflow_lite_bp.explain.content import Content, Facts, part, word, words
 from tensorflow_lite_bp.explain.derivation import Derivation
 from tensorflow_lite_bp.explain.drawing import drawing, vertices
 from tensorflow_lite_bp.explain.explanation import Explanation, explain
@@ -53,7 +55,20 @@ def page(
             page as such, with theirs.
     """
     start = {"node": node, "notation": view.notation.name, "form": form, "lang": lang}
-    return _Page(derivation, view, start, numbers).text()
+    with _no_collection():
+        return _Page(derivation, view, start, numbers).text()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Trees of markup have no cycles: to look for some again and again would take half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Page:
@@ -70,6 +85,7 @@ class _Page:
         self.form, self.lang = start["form"], start["lang"]
         self.vertices = vertices(derivation)
         self.program = derivation.graph.program
+        self.facts: Facts = {}
         self.places: dict[str, int] = {}
         self.refused: dict[str, str] = {}
         self.shapes: dict[str, list[str]] = {}
@@ -111,7 +127,7 @@ class _Page:
                     self.refused[f"{notation.name} {form}"] = str(error)
 
     def _content(self, explanation: Explanation) -> Content:
-        return Content(explanation, self.vertices, self.numbers)
+        return Content(explanation, self.vertices, self.numbers, self.facts)
 
     def _views(self) -> str:
         """The table of all views and their places in it, as JSON, packed: it is most of the file, and seldom needed."""
@@ -121,7 +137,6 @@ class _Page:
             self.shapes[notation] = content.shapes()
             for lang in LANGUAGES:
                 places[f"{notation} {form} {lang}"] = pool.add(content.markup(lang))
-            pool.forget()
         self.places = places
         return base64.b64encode(zlib.compress(pool.json().encode(), 9)).decode()
 

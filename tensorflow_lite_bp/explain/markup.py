@@ -84,10 +84,6 @@ class Pool:
         self._known[id(markup)] = markup, place
         return place
 
-    def forget(self) -> None:
-        """Lets go of the elements; the table stays."""
-        self._known.clear()
-
     def _place(self, entry: str | tuple[int, ...]) -> int:
         return self._places.setdefault(entry, len(self._places))
 

@@ -54,7 +54,7 @@ def made(name: str, *, lang: str = "en") -> str:
 
 def content(name: str, view: str) -> Content:
     book, form, _ = view.split()
-    return Content(explain(derivation(name), View(notation(book)), form), vertices(derivation(name)), None)
+    return Content(explain(derivation(name), View(notation(book)), form), vertices(derivation(name)), None, {})
 
 
 def inside(text: str, name: str) -> str:

@@ -215,7 +215,7 @@ def test_the_script_builds_what_python_writes(driver: Any, tmp_path: Path, name:
         for form in FORMS:
             if (book.layout, form) == ("numerator", "differentials"):
                 continue
-            made = Content(explain(shown.derivation, View(book), form), places, None)
+            made = Content(explain(shown.derivation, View(book), form), places, None, {})
             for lang in ("en", "zh"):
                 address = f"notation={book.name}&form={form}&lang={lang}"
                 assert driver.execute_async_script(SAME, address, html(made.markup(lang))), address
