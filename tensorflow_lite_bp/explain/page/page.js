@@ -134,5 +134,5 @@
   document.querySelector("form").addEventListener("change", event => go({ [event.target.name]: event.target.value }));
   addEventListener("hashchange", show);
   document.documentElement.classList.add("live");
-  show().then(() => vertices[chosen().at]?.scrollIntoView({ block: "nearest" }));
+  show().then(() => vertices[chosen().at]?.scrollIntoView({ block: "center" }));
 })();
