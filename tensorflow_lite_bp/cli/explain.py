@@ -97,10 +97,11 @@ def explain(
     explanation = made(derivation, view, form)
     if only is not None:
         explanation = one(explanation, only)
+    node = explanation.passages[0].name if only is not None else ""
     worked = _numbers(file, overrides, explanation, data=data, batch=batch, seed=seed) if numbers else None
     repeats = _repeats(explanation, full=full or only is not None or numbers)
     if format == "html":
-        text = _page(explanation, form=form, lang=lang, numbers=worked)
+        text = _page(explanation, form=form, lang=lang, numbers=worked, node=node)
     else:
         text = document(explanation, format=format, lang=lang, numbers=worked, repeats=repeats)
     answer = {"file": file, "notation": notation, "form": form, **_data(explanation, worked)}
@@ -125,11 +126,11 @@ def _repeats(explanation: Explanation, *, full: bool) -> dict[str, list[str]]:
     return {} if full else folded(explanation.translation.derivation)
 
 
-def _page(explanation: Explanation, *, form: str, lang: str, numbers: Numbers | None) -> str:
+def _page(explanation: Explanation, *, form: str, lang: str, numbers: Numbers | None, node: str) -> str:
     from tensorflow_lite_bp.explain.html import page
 
     translation = explanation.translation
-    return page(translation.derivation, translation.view, form=form, lang=lang, numbers=numbers)
+    return page(translation.derivation, translation.view, form=form, lang=lang, numbers=numbers, node=node)
 
 
 def _numbers(

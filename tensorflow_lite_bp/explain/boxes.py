@@ -205,14 +205,15 @@ class Typesetter:
 
     def _entry(self, of: Expression, row: str, column: str) -> Box:
         """A letter with the indices of an entry; in notations with columns the sample stands above, in braces."""
+        comma = "," if row and column and len(row) + len(column) > 2 else ""
         if not isinstance(of, Symbol):
-            return Lowered(self.box(of, _ATOM), row + column)
+            return Lowered(self.box(of, _ATOM), row + comma + column)
         box = self.letter_of(of.key, shape=False)
         sample = row if self.notation.samples == "rows" else column
         place = column if self.notation.samples == "rows" else row
         rows, columns = self.translation.shape_of_symbol(of.key)
         if not sample or M not in (rows if self.notation.samples == "rows" else columns):
-            return _indexed(box, row + column, "")
+            return _indexed(box, row + comma + column, "")
         return _indexed(box, place, f"{{{sample}}}")
 
     def _power(self, base: Expression, exponent: str) -> Box:

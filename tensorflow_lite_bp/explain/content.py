@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tensorflow_lite_bp.explain import mathml, numbers, text
+from tensorflow_lite_bp.explain import mathml, numbers
 from tensorflow_lite_bp.explain.boxes import Letter, Row, Text, number
 from tensorflow_lite_bp.explain.derivation import Quantity
+from tensorflow_lite_bp.explain.document import about
 from tensorflow_lite_bp.explain.drawing import Vertex
 from tensorflow_lite_bp.explain.explanation import Explanation, Passage, Shown
 from tensorflow_lite_bp.explain.expression import parsed, symbols
@@ -18,7 +19,6 @@ from tensorflow_lite_bp.explain.markup import Element, element, joined
 from tensorflow_lite_bp.explain.names import letter
 from tensorflow_lite_bp.explain.numbers import Numbers
 from tensorflow_lite_bp.explain.rules import RULES
-from tensorflow_lite_bp.explain.translate import Translation
 from tensorflow_lite_bp.explain.words import WORDS, sentence
 
 Part = Element | str
@@ -247,18 +247,6 @@ def _sentence(text: str, lang: str) -> str:
     'The sum.'
     """
     return text[:1].upper() + text[1:] + ("。" if lang == "zh" else ".")
-
-
-def about(translation: Translation, lang: str) -> str:
-    """What the notation and the choices mean, in sentences."""
-    notation = translation.notation
-    keys = [f"samples_{notation.samples}", f"layout_{translation.layout}", f"through_{translation.through}"]
-    if translation.means:
-        keys.append(f"reduction_{translation.reduction if any(translation.means) else 'sum'}")
-    said = [sentence(key, lang) for key in keys]
-    if notation.sign < 0:
-        said.append(sentence("negative", lang, letter=text.written(letter(notation.carried.split("_")[0]))))
-    return ("" if lang == "zh" else " ").join(said)
 
 
 def part(name: str) -> str:

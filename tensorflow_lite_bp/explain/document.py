@@ -14,6 +14,7 @@ from tensorflow_lite_bp.explain.expression import parsed, symbols
 from tensorflow_lite_bp.explain.names import letter
 from tensorflow_lite_bp.explain.numbers import Numbers, written
 from tensorflow_lite_bp.explain.rules import NAMES, RULES
+from tensorflow_lite_bp.explain.translate import Translation
 from tensorflow_lite_bp.explain.words import WORDS, sentence
 
 _WIDTH = 80
@@ -186,18 +187,7 @@ class _Document:
         translation, notation = self.translation, self.translation.notation
         program = translation.derivation.graph.program
         title = self._words("title", network=program.name, notation=notation.name, article=notation.article)
-        about = [
-            self._words(f"samples_{notation.samples}"),
-            self._words(f"layout_{translation.layout}"),
-            self._words(f"through_{translation.through}"),
-        ]
-        if translation.means:
-            reduced = "sum" if not any(translation.means) else translation.reduction
-            about.append(self._words(f"reduction_{reduced}"))
-        if notation.sign < 0:
-            about.append(self._words("negative", letter=text.written(letter(notation.carried.split("_")[0]))))
-        joined = "".join(about) if self.lang == "zh" else " ".join(about)
-        return [*self.writer.title(title), *self.writer.paragraph(joined)]
+        return [*self.writer.title(title), *self.writer.paragraph(about(translation, self.lang))]
 
     def _forward(self) -> list[str]:
         lines = self.writer.heading(self._words("forward"))
@@ -301,3 +291,15 @@ class _Document:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
+
+
+def about(translation: Translation, lang: str) -> str:
+    """What the notation and the choices mean, in sentences."""
+    notation = translation.notation
+    keys = [f"samples_{notation.samples}", f"layout_{translation.layout}", f"through_{translation.through}"]
+    if translation.means:
+        keys.append(f"reduction_{translation.reduction if any(translation.means) else 'sum'}")
+    said = [sentence(key, lang) for key in keys]
+    if notation.sign < 0:
+        said.append(sentence("negative", lang, letter=text.written(letter(notation.carried.split("_")[0]))))
+    return ("" if lang == "zh" else " ").join(said)

@@ -31,6 +31,8 @@ from tensorflow_lite_bp.explain.words import LANGUAGES
 
 _LARGE = 40
 """From this number of vertices on a page draws only what is in sight, and prints no graph."""
+_HUGE = 300  # vertices from which on a page holds one notation and form: it would take minutes and megabytes
+_ANOTHER_PAGE = "the network is large, so this page holds one view: `--notation {notation} --form {form}` makes another"
 
 
 def page(
@@ -116,10 +118,14 @@ class _Page:
 
     def _explanations(self) -> Iterator[tuple[str, str, Explanation]]:
         """The notations and forms in which the network can be written; the reasons of others are noted."""
+        huge = len(self.vertices) > _HUGE
         for notation in notations().values():
             for form in FORMS:
                 if (notation.name, form) == (self.view.notation.name, self.form):
                     yield notation.name, form, self._first
+                    continue
+                if huge:
+                    self.refused[f"{notation.name} {form}"] = _ANOTHER_PAGE.format(notation=notation.name, form=form)
                     continue
                 try:
                     yield notation.name, form, explain(self.derivation, replace(self.view, notation=notation), form)

@@ -23,7 +23,7 @@ from tensorflow_lite_bp.explain.names import Sign
 _SIGNS = {
     "·": r"\cdot", "⊙": r"\odot", "○": r"\circ", "☉": r"\odot", "*": "*", "−": "-", "×": r"\times", "←": r"\leftarrow",
     "≥": r"\ge", "≤": r"\le", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon",
-    "η": r"\eta", "λ": r"\lambda", "μ": r"\mu", "ρ": r"\rho", "σ": r"\sigma", "σ²": r"\sigma^{2}", "ξ": r"\xi",
+    "η": r"\eta", "λ": r"\lambda", "μ": r"\mu", "ρ": r"\rho", "σ": r"\sigma", "ξ": r"\xi",
     "π": r"\pi", "φ": r"\varphi", "Φ": r"\Phi", "∂": r"\partial", "∇": r"\nabla", "⊺": r"\intercal", "…": r"\ldots",
     "⋯": r"\cdots", "{": r"\{", "}": r"\}", "‖": r"\lVert", "|": r"\lvert",
 }  # fmt: skip

@@ -11,7 +11,7 @@ from tensorflow_lite_bp.explain.notation import Notation
 from tensorflow_lite_bp.layers.base import Layer
 
 _GREEK = {
-    "alpha": "α", "beta": "β", "epsilon": "ε", "eta": "η", "lam": "λ", "mu": "μ", "rho": "ρ", "pi": "π", "v": "σ²",
+    "alpha": "α", "beta": "β", "epsilon": "ε", "eta": "η", "lam": "λ", "mu": "μ", "rho": "ρ", "pi": "π",
     "g": "γ", "class_weights": "w", "class": "c",
 }  # fmt: skip
 

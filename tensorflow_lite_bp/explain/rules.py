@@ -109,7 +109,8 @@ def _of_arrival(gradients: Gradients, of: Quantity, arrival: Arrival) -> Iterato
     elif arrival.step in derivation.through and gradients.inlined(gradient(step.result)):
         yield "together"
     else:
-        yield _of_value(arrival.value)
+        rule = _of_value(arrival.value)
+        yield "unchanged" if rule == "columns" and gradients.notation.samples == "one" else rule
 
 
 def _of_value(value: Expression) -> str:
