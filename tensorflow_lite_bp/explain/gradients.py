@@ -128,7 +128,7 @@ class Gradients(Reading):
 
 def _diagonal(layer: Any) -> bool:
     """Whether each value of the result depends on one value of the input: then a gradient goes through a factor."""
-    if not isinstance(layer, Layer) or not layer.in_place or list(layer.gradients) != ["dX"]:
+    if not isinstance(layer, Layer) or not layer.in_place or layer.view or list(layer.gradients) != ["dX"]:
         return False
     return "sum" not in layer.gradients["dX"] and "mean" not in layer.gradients["dX"]
 
