@@ -169,7 +169,7 @@ class Plan:
         if self._meetings.barrier.broken:  # by a run that failed
             self._meetings.barrier.reset()
         with self.backend.computing(), self.backend.threads(self.division.blas):
-            team(len(works), self.backend).run(works)
+            team(len(works), self.backend).run(works, abort=self._meetings.barrier.abort)
 
     def _replay(self, program: Calls) -> None:
         """One thread's calls. Whoever waits for it must not wait for ever when it fails."""

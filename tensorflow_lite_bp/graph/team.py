@@ -34,16 +34,26 @@ class Team:
         for tasks in self._tasks:
             Thread(target=self._serve, args=(tasks, setting), daemon=True).start()
 
-    def run(self, works: Sequence[Work]) -> None:
-        """Run each piece of work in a thread of its own and wait for all; what one raises is raised here."""
+    def run(self, works: Sequence[Work], *, abort: Callable[[], Any] = lambda: None) -> None:
+        """Run each piece of work in a thread of its own and wait for all; what one raises is raised here.
+
+        Args:
+            abort: called when this thread's piece fails or was never begun: nobody shall wait for it at a barrier.
+        """
         if len(works) == 1:
             works[0]()
             return
         answers: Answers = SimpleQueue()  # of this call alone: one that was interrupted may leave some behind
+        handed: list[None] = []
+        error = None
         with self._busy:
-            for tasks, work in zip(self._tasks, works[1:], strict=False):
-                tasks.put((work, answers))
-            errors = [_error(works[0]), *self._errors(answers, len(works) - 1)]
+            try:  # one call hands out all and counts them: Ctrl-C comes before it or behind it
+                handed.extend(map(SimpleQueue.put, self._tasks, [(work, answers) for work in works[1:]]))
+                works[0]()
+            except BaseException as raised_here:
+                error = raised_here
+                abort()
+            errors = [error, *self._errors(answers, len(handed))]
         raised = [error for error in errors if error is not None]
         if raised:  # a thread that waited for one that failed has nothing to say
             raise next((error for error in raised if not isinstance(error, BrokenBarrierError)), raised[0])

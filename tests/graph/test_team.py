@@ -133,29 +133,27 @@ def test_an_interrupt_while_it_waits_is_raised_when_the_others_are_done() -> Non
     assert done[2:] == ["again"] * 2
 
 
-def test_an_interrupt_between_two_pieces_leaves_no_answer_for_the_next_call(finished: Finished) -> None:
-    crew, done = crew_of(2), []
+class _InterruptedBeforeItsOwn(list[Callable[[], Any]]):
+    """Pieces of work; Ctrl-C comes when the others have been handed out and the caller turns to its own."""
 
-    class Interrupted:
-        """A queue after whose ``put`` Ctrl-C arrives."""
-
-        def __init__(self, queue: Any) -> None:
-            self.queue = queue
-
-        def put(self, work: Any, *more: Any) -> None:
-            self.queue.put(work, *more)
-            crew._tasks[0] = self.queue
+    def __getitem__(self, place: Any) -> Any:
+        if place == 0:
             raise KeyboardInterrupt
+        return super().__getitem__(place)
+
+
+def test_an_interrupted_call_waits_for_what_it_handed_out_and_leaves_no_answer_for_the_next(finished: Finished) -> None:
+    crew, done = crew_of(2), []
 
     def slowly() -> None:
         time.sleep(0.05)
         done.append("the other's")
 
-    crew._tasks[0] = Interrupted(crew._tasks[0])  # type: ignore[call-overload]  # it stands in for a queue
     with pytest.raises(KeyboardInterrupt):
-        crew.run([lambda: None, slowly])
+        crew.run(_InterruptedBeforeItsOwn([lambda: None, slowly]))
+    assert done == ["the other's"]
     finished(lambda: crew.run([lambda: None, slowly]))
-    assert done.count("the other's") == 2
+    assert done == ["the other's"] * 2
 
 
 # Sums over shards
@@ -244,3 +242,15 @@ def test_every_thread_computes_in_the_setting_of_the_backend(finished: Finished)
             crew_of(3).run([overflows] * 3)
 
     finished(run)
+
+
+def test_an_interrupt_before_the_callers_own_piece_leaves_nobody_waiting(finished: Finished) -> None:
+    crew, barrier = crew_of(3), Barrier(3)
+
+    def interrupted() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            crew.run(_InterruptedBeforeItsOwn([barrier.wait] * 3), abort=barrier.abort)
+
+    finished(interrupted)
+    barrier.reset()
+    finished(lambda: crew.run([barrier.wait] * 3, abort=barrier.abort))
