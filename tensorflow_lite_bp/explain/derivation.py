@@ -96,12 +96,13 @@ class Derivation:
     """The equations of a graph.
 
     Attributes:
-        steps: nodes and losses in the order of the forward pass.
-        inputs: equations of the inputs' gradients, the last of the way back.
-        update: how the optimizer changes a weight W by its gradient, in letters.
-        optimizer: its settings' letters and values.
+        steps: nodes, statements and losses in the order of the forward pass.
+        inputs: equations of the inputs' gradients, the last of the way back; ``input_arrivals`` says where they come
+            from.
         shapes: of every quantity, as a matrix: rows and columns, factors that may be names.
-        activations: for tensors that are the result of an activation: its input.
+        through: for a result at which a loss looks, the gradient of its activation's input, where the two together are
+            simpler than each.
+        optimizer: of the file's train section.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -111,7 +112,6 @@ class Derivation:
         self.input_arrivals: dict[Quantity, list[Arrival]] = {}
         self.shapes: dict[Quantity, tuple[tuple[Any, ...], tuple[Any, ...]]] = {}
         self.through: dict[str, Expression] = {}
-        """∂E/∂X of an activation's input X where the loss after it says a simpler one than the two together."""
         self._steps: dict[str, Step] = {}
         self._users: dict[str, list[Step]] = defaultdict(list)
         self._types = graph.program.types

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tensorflow_lite_bp.errors import InputError
-from tensorflow_lite_bp.explain.boxes import Box, Typesetter
+from tensorflow_lite_bp.explain.boxes import Box
 from tensorflow_lite_bp.explain.code import CodeLine, code_of
 from tensorflow_lite_bp.explain.derivation import Derivation
 from tensorflow_lite_bp.explain.expression import Key
 from tensorflow_lite_bp.explain.reading import View
 from tensorflow_lite_bp.explain.translate import Line, Section, Translation
-
-Form = Callable[[Translation, Line], Iterable[Box]]
-"""Makes of one equation what is printed for it: its matrix form, its entries, its differentials."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +27,7 @@ class Shown:
 
 @dataclass
 class Passage:
-    """What is shown for one step.
-
-    ``repeats`` names the steps that are the same but for their indices, where they are folded into this one.
-    """
+    """What is shown for one step: its name, what it is, where it stands in the file, and its equations."""
 
     name: str
     op: str
@@ -45,7 +39,6 @@ class Passage:
     backward: list[Shown]
     constants: Mapping[str, float] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
-    repeats: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -121,6 +114,3 @@ def only(explanation: Explanation, name: str) -> Explanation:
     raise InputError(
         f"no node is named `{name}`: " + (f"did you mean `{close[0]}`?" if close else f"there are {listed}")
     )
-
-
-__all__ = ["Explanation", "Passage", "Shown", "Typesetter", "explain", "only"]
