@@ -15,11 +15,19 @@ import pytest
 from tensorflow_lite_bp.explain.notation import notations
 from tensorflow_lite_bp.network import Network
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-FILES = sorted(EXAMPLES.rglob("*.net"))
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = Path("examples")
+FILES = [file.relative_to(CHECKOUT) for file in sorted((CHECKOUT / "examples").rglob("*.net"))]
 XOR, COLUMNS, LAYERS, ROWS = (
     str(EXAMPLES / name) for name in ("xor.net", "articles/columns.net", "articles/layers.net", "articles/rows.net")
 )
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of files are as short as people write them, wherever the checkout lies."""
+    monkeypatch.chdir(CHECKOUT)
+
 
 PAGE = """\
 xor: its derivation in the notation `columns` (article 000)
@@ -237,10 +245,7 @@ def test_a_network_without_a_loss_has_no_way_back(tmp_path: Path, tflbp: Any) ->
     assert "this network has no loss" in ran.stderr
 
 
-def test_the_readme_shows_what_is_printed(tflbp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = re.search(
-        r"```text\n(distance\.encoder\.dense_2 .*?)```", (EXAMPLES.parent / "README.md").read_text(), re.DOTALL
-    )
+def test_the_readme_shows_what_is_printed(tflbp: Any) -> None:
+    block = re.search(r"```text\n(distance\.encoder\.dense_2 .*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
     assert block is not None
-    monkeypatch.chdir(EXAMPLES.parent)
     assert block[1] in tflbp("explain", "examples/siamese.net").stdout
