@@ -127,7 +127,7 @@ def _repeats(explanation: Explanation, *, full: bool) -> dict[str, list[str]]:
 
 
 def _page(explanation: Explanation, *, form: str, lang: str, numbers: Numbers | None, node: str) -> str:
-    from tensorflow_lite_bp.explain.html import page
+    from tensorflow_lite_bp.explain.page.html import page
 
     translation = explanation.translation
     return page(translation.derivation, translation.view, form=form, lang=lang, numbers=numbers, node=node)

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from tensorflow_lite_bp.explain.arrange import arrange
-from tensorflow_lite_bp.explain.content import Content, words
 from tensorflow_lite_bp.explain.derivation import Derivation
-from tensorflow_lite_bp.explain.drawing import vertices
 from tensorflow_lite_bp.explain.explanation import explain
-from tensorflow_lite_bp.explain.html import page
-from tensorflow_lite_bp.explain.markup import html
 from tensorflow_lite_bp.explain.notation import notation
 from tensorflow_lite_bp.explain.numbers import Numbers, written
+from tensorflow_lite_bp.explain.page.arrange import arrange
+from tensorflow_lite_bp.explain.page.content import Content, words
+from tensorflow_lite_bp.explain.page.drawing import vertices
+from tensorflow_lite_bp.explain.page.html import page
+from tensorflow_lite_bp.explain.page.markup import html
 from tensorflow_lite_bp.explain.translate import View
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.profile import random_rows

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tensorflow_lite_bp.explain.content import Content
 from tensorflow_lite_bp.explain.derivation import Derivation
-from tensorflow_lite_bp.explain.drawing import vertices
 from tensorflow_lite_bp.explain.explanation import explain
 from tensorflow_lite_bp.explain.forms import FORMS
-from tensorflow_lite_bp.explain.html import page
-from tensorflow_lite_bp.explain.markup import html
 from tensorflow_lite_bp.explain.notation import notation, notations
+from tensorflow_lite_bp.explain.page.content import Content
+from tensorflow_lite_bp.explain.page.drawing import vertices
+from tensorflow_lite_bp.explain.page.html import page
+from tensorflow_lite_bp.explain.page.markup import html
 from tensorflow_lite_bp.explain.translate import View
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.table import checked

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tensorflow_lite_bp.explain.arrange import arrange
 from tensorflow_lite_bp.explain.derivation import Derivation, Step
-from tensorflow_lite_bp.explain.markup import Element, element
+from tensorflow_lite_bp.explain.page.arrange import arrange
+from tensorflow_lite_bp.explain.page.markup import Element, element
 
 _WIDTH, _HEIGHT, _ROW, _MARGIN, _INSET = 184, 40, 66, 8, 10
 _WIDE = 640

@@ -8,16 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tensorflow_lite_bp.explain import mathml, numbers
+from tensorflow_lite_bp.explain import numbers
 from tensorflow_lite_bp.explain.boxes import Letter, Row, Text, number
 from tensorflow_lite_bp.explain.derivation import Quantity
 from tensorflow_lite_bp.explain.document import about
-from tensorflow_lite_bp.explain.drawing import Vertex
 from tensorflow_lite_bp.explain.explanation import Explanation, Passage, Shown
 from tensorflow_lite_bp.explain.expression import parsed, symbols
-from tensorflow_lite_bp.explain.markup import Element, element, joined
 from tensorflow_lite_bp.explain.names import letter
 from tensorflow_lite_bp.explain.numbers import Numbers
+from tensorflow_lite_bp.explain.page import mathml
+from tensorflow_lite_bp.explain.page.drawing import Vertex
+from tensorflow_lite_bp.explain.page.markup import Element, element, joined
 from tensorflow_lite_bp.explain.rules import RULES
 from tensorflow_lite_bp.explain.words import WORDS, sentence
 
@@ -250,8 +251,8 @@ def _sentence(text: str, lang: str) -> str:
 
 
 def part(name: str) -> str:
-    """A file of the folder `page`."""
-    return (Path(__file__).with_name("page") / name).read_text("utf-8")
+    """A file of this folder."""
+    return (Path(__file__).with_name(name)).read_text("utf-8")
 
 
 @cache

@@ -1,7 +1,7 @@
 """The page of a network: its graph, and the derivation beside it, in one file that needs nothing else.
 
 Python makes all of the markup, in every notation, form and language that can be shown. One of these views stands in the
-page; all are packed into a table in which equal parts stand once, and `page/page.js` puts another in its place.
+page; all are packed into a table in which equal parts stand once, and `page.js` puts another in its place.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from functools import cached_property
 from string import Template
 
 from tensorflow_lite_bp.errors import InputError
-from tensorflow_lite_bp.explain.content import Content, Facts, part, word, words
 from tensorflow_lite_bp.explain.derivation import Derivation
-from tensorflow_lite_bp.explain.drawing import drawing, vertices
 from tensorflow_lite_bp.explain.explanation import Explanation, explain
 from tensorflow_lite_bp.explain.forms import FORMS
-from tensorflow_lite_bp.explain.markup import Element, Pool, element, html
 from tensorflow_lite_bp.explain.notation import notations
 from tensorflow_lite_bp.explain.numbers import Numbers
+from tensorflow_lite_bp.explain.page.content import Content, Facts, part, word, words
+from tensorflow_lite_bp.explain.page.drawing import drawing, vertices
+from tensorflow_lite_bp.explain.page.markup import Element, Pool, element, html
 from tensorflow_lite_bp.explain.reading import View
 from tensorflow_lite_bp.explain.words import LANGUAGES
 

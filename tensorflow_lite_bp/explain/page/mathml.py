@@ -20,8 +20,8 @@ from tensorflow_lite_bp.explain.boxes import (
     Sum,
     Text,
 )
-from tensorflow_lite_bp.explain.markup import Element, element, html
 from tensorflow_lite_bp.explain.names import Sign
+from tensorflow_lite_bp.explain.page.markup import Element, element, html
 from tensorflow_lite_bp.explain.text import pieces
 
 _TAGS = {"number": "mn", "word": "mi"}
