@@ -169,16 +169,13 @@ def _first_rows(network: Network, file: str, samples: int) -> dict[str, Any]:
 
 def _data(explanation: Explanation, worked: Numbers | None) -> dict[str, Any]:
     """The equations as LaTeX and text, with what belongs to them."""
-    from tensorflow_lite_bp.explain.derivation import Quantity
     from tensorflow_lite_bp.explain.latex import latex
     from tensorflow_lite_bp.explain.text import plain
 
     def equations(shown: Any) -> list[dict[str, Any]]:
         found = []
         for item in shown:
-            values = None
-            if worked is not None and isinstance(item.of, Quantity) and item.kind in ("value", "gradient"):
-                values = worked.shown(explanation.translation, item.of)
+            values = worked.beside(explanation.translation, item.kind, item.of) if worked is not None else None
             code = [{"place": line.place, "text": line.text} for line in item.code]
             texts = [plain(box) for box in item.boxes]
             found.append(

@@ -275,8 +275,8 @@ class _Document:
 
     def _shown(self, shown: Shown) -> list[str]:
         lines = self.writer.equation(shown.boxes)
-        if self.numbers is not None and isinstance(shown.of, Quantity) and shown.kind in ("value", "gradient"):
-            array = self.numbers.shown(self.translation, shown.of)
+        if self.numbers is not None:
+            array = self.numbers.beside(self.translation, shown.kind, shown.of)
             lines += self.writer.matrix(written(array)) if array is not None else []
         self._rules |= dict.fromkeys(shown.rules)
         names = (", " if self.lang == "en" else "，").join(NAMES[rule][self.lang] for rule in shown.rules)

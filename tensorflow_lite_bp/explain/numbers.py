@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorflow_lite_bp.explain.derivation import Quantity, gradient
+from tensorflow_lite_bp.explain.expression import Key
+from tensorflow_lite_bp.layers.elementwise import SLOPE
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.explain.translate import Translation
+    from tensorflow_lite_bp.graph.plan import Part, Shard
     from tensorflow_lite_bp.network import Network
 
 _ROWS, _COLUMNS = 8, 8  # of a matrix that is printed whole
@@ -54,6 +57,7 @@ class Numbers:
             part = parts[0]
             if not part.back and part.step.loss is None:
                 self._note(Quantity("tensor", part.step.name), shard.arrays[part.step.name])
+            self._note_helpers(shard, part)
             for going in part.step.gradients if part.back else ():
                 if going.tensor is not None:
                     self._note(gradient(Quantity("tensor", going.tensor)), shard.gradients[going.tensor])
@@ -67,10 +71,23 @@ class Numbers:
         for name, view in network.arrays.gradients.views.items():
             self._note(gradient(Quantity("weight", name)), view)
 
+    def _note_helpers(self, shard: Shard, part: Part) -> None:
+        """What a layer's formulas name and its buffers hold: a mean while it is computed, a slope on the way back."""
+        step = part.step
+        roles = step.backward_buffers if part.back else step.buffers | step.own
+        letters = {role: letter for letter, role in step.derivation.letters.items()}
+        for role in roles:
+            if (role == SLOPE) == part.back:
+                self._note(Quantity("local", step.name, letters.get(role, role)), shard.buffer(part, role))
+
     def _note(self, of: Quantity, array: Any) -> None:
         made = _matrix(np.array(self._network.backend.to_host(array)))
         single = "tensor" in (of.kind, of.of) and np.ndim(array) == 1  # one number for each sample: a row
         self.values[of] = made.T if single else made
+
+    def beside(self, translation: Translation, kind: str, of: Key) -> np.ndarray | None:
+        """The numbers of an equation's left side; None where there are none, and for the update."""
+        return self.shown(translation, of) if kind != "update" and isinstance(of, Quantity) else None
 
     def shown(self, translation: Translation, of: Quantity) -> np.ndarray | None:
         """A quantity's numbers as the notation's symbol has them: turned, and by its multiple; None if unknown."""

@@ -22,6 +22,7 @@ from tensorflow_lite_bp.explain.gradients import Gradients
 from tensorflow_lite_bp.explain.names import Sign
 from tensorflow_lite_bp.explain.reading import TOTAL, View
 from tensorflow_lite_bp.explain.rules import rules_of
+from tensorflow_lite_bp.layers.elementwise import SLOPE
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,14 @@ class Translation(Gradients):
         x = Quantity("tensor", self.derivation.graph.nodes[step.nodes[-1]].inputs[0])
         applied = Function(function, (Symbol(x),))
         yield self._value_line(step, Equation(last.left, applied), "activation")
-        yield Line("definition", x, Equation(self.oriented(applied, x), self.oriented(last.right, x)))
+        meant = Quantity("local", step.nodes[-1], "function")
+        yield Line("definition", meant, Equation(self.oriented(applied, x), self.oriented(last.right, x)))
         slope = self.slope(step, by_letter=False)
         if slope is not None:
             primed = self.oriented(replace(applied, primes=1), x)
-            source = (step.nodes[-1], "dX")
-            yield Line("definition", x, Equation(primed, self.oriented(slope[1], x)), ("slope",), (source,))
+            node = step.nodes[-1]
+            of = Quantity("local", node, SLOPE)
+            yield Line("definition", of, Equation(primed, self.oriented(slope[1], x)), ("slope",), ((node, "dX"),))
 
     # Backward
 

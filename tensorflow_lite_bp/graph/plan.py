@@ -247,6 +247,12 @@ class Shard:
             elif source == name:
                 self.arrays[view] = self.arrays[name].reshape(self.layout.shape(view))
 
+    def buffer(self, part: Part, role: str) -> Any:
+        """What a layer or a loss works in; a scratch buffer holds something until the next part is computed."""
+        if role in part.step.own:
+            return vars(self._spaces[part.step])[role]
+        return self._view((part.step.backward_buffers if part.back else part.step.buffers)[role])
+
     def calls_of(self, part: Part) -> list[Callable[[], Any]]:
         """What a part computes, by itself."""
         return replayed(self.backend, in_blocks(self._recorder.calls[part.start : part.stop], self.backend))

@@ -105,7 +105,7 @@ class Layer(Declared, category="layer"):
     gradients: ClassVar[Mapping[str, str]] = {}
     """The same for each gradient, ``{"dX": "W.T @ dY", ...}``, with helpers (``"G": "g * dY"``) before their use."""
     letters: ClassVar[Mapping[str, str]] = {}
-    """Letters of the formulas that stand for attributes of another name: ``{"p": "rate"}``."""
+    """Letters of the formulas that stand for attributes or buffers of another name: ``{"p": "rate"}``."""
     words: ClassVar[Mapping[str, str]] = {}
     """What the functions that only this layer's formulas use do: ``{"unroll": "a column for each window"}``."""
     activation: ClassVar[bool] = False

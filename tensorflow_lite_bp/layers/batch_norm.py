@@ -41,6 +41,7 @@ class BatchNorm(Layer, name="batch_norm"):
         "db": "sum(dY, axis=1)",
         "dX": "g / sqrt(v + epsilon) * (dY - mean(dY, axis=1) - N * mean(dY * N, axis=1))",
     }
+    letters = {"mu": "mean", "v": "variance"}
     examples = (
         Example(shapes=((3,),)),
         Example({"epsilon": 0.5}, ((2, 3),)),

@@ -14,6 +14,8 @@ from dsl.types import TensorType
 from tensorflow_lite_bp.declare import setting
 from tensorflow_lite_bp.layers.base import Buffer, Example, Layer
 
+SLOPE = "D"
+"""The buffer that holds f′ on the way back."""
 _THROUGH_X = frozenset({"X"})
 _THROUGH_Y = frozenset({"Y"})
 
@@ -27,7 +29,7 @@ def ranks(
 
 
 class Elementwise(Layer):
-    """What all rows share. ``D`` holds f′."""
+    """What all rows share. ``D`` is their `SLOPE`."""
 
     in_place = True
     activation = True

@@ -36,6 +36,7 @@ class LayerNorm(Layer, name="layer_norm"):
         "G": "g * dY",
         "dX": "(G - mean(G, axis=0) - N * mean(G * N, axis=0)) / sqrt(v + epsilon)",
     }
+    letters = {"mu": "mean"}
     examples = (
         Example(shapes=((4,),)),
         Example({"epsilon": 0.5}, ((3, 2),)),

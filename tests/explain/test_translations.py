@@ -123,7 +123,8 @@ class Page:
             for step, sign in ((self.translation.derivation.step_of(name), sign) for name, sign in self._letters())
             if step is not None
         }
-        quantities = (key for key in self.translation.shapes if key.letter not in ("alias", "augmented"))
+        plain = {key for key in self.translation.shapes if key.letter not in ("alias", "augmented")}
+        quantities = plain | self.numbers.values.keys()
         known = {quantity: self.numbers.shown(self.translation, quantity) for quantity in quantities}
         symbols = {key: value for key, value in known.items() if value is not None}
         self.evaluate = Evaluator({**symbols, **self._scalars()}, functions)

@@ -227,9 +227,7 @@ class _Writer:
 
     def _numbers(self, shown: Shown) -> list[Element]:
         worked = self.content.worked
-        if worked is None or not isinstance(shown.of, Quantity) or shown.kind not in ("value", "gradient"):
-            return []
-        array = worked.shown(self.translation, shown.of)
+        array = worked.beside(self.translation, shown.kind, shown.of) if worked is not None else None
         return [] if array is None else [_matrix(array)]
 
 
