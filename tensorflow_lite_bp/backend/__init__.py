@@ -6,6 +6,7 @@ No other package imports cupy. The exact backend computes with symbols, not with
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from tensorflow_lite_bp.backend.base import Backend, Draw
 from tensorflow_lite_bp.errors import EnvironmentFailure, InputError
@@ -14,13 +15,23 @@ BACKENDS = ("numpy", "cupy")
 
 
 @cache
-def get_backend(name: str) -> Backend:
+def get_backend(name: str, **options: Any) -> Backend:
     """The backend of that name (one of `BACKENDS`, or ``exact``), the same one at every call.
 
+    Args:
+        options: of ``cupy``, and of the whole process, so that the last backend made decides: ``device``, the number
+            of the GPU; ``memory_limit``, how much of its memory may be used (``"4GiB"``, ``"80%"``); ``tf32``, whether
+            products of float32 matrices may round their factors to 10 bits after the point, to be faster.
+
     Raises:
-        InputError: for a name that is none of `BACKENDS`.
+        InputError: for a name that is none of `BACKENDS`, an option that it does not have, or a wrong one.
         EnvironmentFailure: when the library is not installed, or there is no GPU to compute on.
     """
+    if options and name != "cupy":
+        typed = " and ".join(f"--{option.replace('_', '-')}" for option in options)
+        raise InputError(
+            f"{typed} is about a GPU, and --backend {name} uses none: leave it away, or use --backend cupy"
+        )
     if name == "numpy":
         from tensorflow_lite_bp.backend.numpy import NumpyBackend
 
@@ -28,7 +39,7 @@ def get_backend(name: str) -> Backend:
     if name == "cupy":
         from tensorflow_lite_bp.backend.cupy import CupyBackend
 
-        return CupyBackend()
+        return CupyBackend(**options)
     if name == "exact":
         try:
             from tensorflow_lite_bp.backend.exact import ExactBackend

@@ -33,6 +33,14 @@ class Draw:
         return np.random.Generator(np.random.Philox(key=np.array([seed, tag], dtype=np.uint64), counter=counter))
 
 
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes that arrays hold, and bytes that were taken from the device for them and are kept for the next ones."""
+
+    used: int
+    taken: int
+
+
 class Backend:
     """Functions of the array module are reached as attributes: ``xp.matmul(A, B, out=C)``."""
 
@@ -84,6 +92,17 @@ class Backend:
     def memory(self, size: int) -> Any:
         """That many bytes in one array, its start aligned to a cache line."""
         raise NotImplementedError
+
+    def memory_use(self) -> MemoryUse | None:
+        """What this process's arrays take on the device; None where nobody counts."""
+        return None
+
+    def memory_left(self) -> int | None:
+        """Bytes that can still be allocated; None where nobody knows."""
+        return None
+
+    def release_memory(self) -> None:
+        """Give back to the device what is kept and not used."""
 
     def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
         """A call that a plan makes over and over, in the form that costs least."""

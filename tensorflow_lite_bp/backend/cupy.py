@@ -7,32 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.base import Backend, Draw
+from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse
+from tensorflow_lite_bp.backend.cuda import NOT_INSTALLED, limited, memory_in_use, memory_left, use
 from tensorflow_lite_bp.errors import EnvironmentFailure
 
 
 class CupyBackend(Backend):
     name = "cupy"
 
-    def __init__(self) -> None:
-        try:
-            import cupy
-            import cupyx.scipy.special
-        except ImportError as error:
-            raise EnvironmentFailure(
-                "--backend cupy needs CuPy, which is not installed: pip install 'tensorflow_lite_bp[cuda12]' for a "
-                "CUDA 12 driver or 'tensorflow_lite_bp[cuda13]' for a CUDA 13 driver, or use --backend numpy"
-            ) from error
-        try:
-            float((cupy.arange(1) + 1).sum())  # importing proves nothing: compute
-        except Exception as error:  # CuPy raises many kinds, one for each thing that can be missing
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise EnvironmentFailure(
-                f"--backend cupy needs an NVIDIA GPU with its driver, and CuPy could not use one ({reason}): "
-                "use --backend numpy on this machine"
-            ) from error
+    def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
+        cupy = import_cupy()
+        use(cupy, device)
+        if memory_limit is not None:
+            cupy.get_default_memory_pool().set_limit(**limited(memory_limit))
+        if tf32:
+            _allow_tf32(cupy)
+        from cupyx.scipy.special import erf
+
         self.module = cupy
-        self._erf = cupyx.scipy.special.erf
+        self._erf = erf
 
     def to_host(self, array: Any) -> np.ndarray:
         host: np.ndarray = self.module.asnumpy(array)
@@ -61,6 +54,15 @@ class CupyBackend(Backend):
     def memory(self, size: int) -> Any:
         return self.module.empty(size, dtype=self.module.uint8)  # CuPy aligns to 512 bytes
 
+    def memory_use(self) -> MemoryUse:
+        return MemoryUse(*memory_in_use(self.module.get_default_memory_pool()))
+
+    def memory_left(self) -> int:
+        return memory_left(self.module)
+
+    def release_memory(self) -> None:
+        self.module.get_default_memory_pool().free_all_blocks()
+
     def synchronize(self) -> None:
         self.module.cuda.get_current_stream().synchronize()
 
@@ -69,3 +71,48 @@ class CupyBackend(Backend):
 
     def threads(self, count: int | None) -> AbstractContextManager[Any]:
         return nullcontext()
+
+
+def import_cupy() -> Any:
+    """The module ``cupy``, whether or not there is a GPU.
+
+    Raises:
+        EnvironmentFailure: when it is not installed, or cannot be imported.
+    """
+    try:
+        import cupy
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            raise _broken(error) from error
+        raise EnvironmentFailure(NOT_INSTALLED) from error
+    except ImportError as error:
+        raise _broken(error) from error
+    return cupy
+
+
+def _broken(error: ImportError) -> EnvironmentFailure:
+    """CuPy frames its advice in lines of ``=`` and puts the error that stopped it last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip("= ")]
+    why = lines[-1] if lines else type(error).__name__
+    return EnvironmentFailure(
+        f"--backend cupy: CuPy is installed and cannot be imported ({why}): install it again, or use --backend numpy"
+    )
+
+
+def _allow_tf32(cupy: Any) -> None:
+    """Let products of float32 matrices round their factors to TF32, 10 bits after the point, in this process.
+
+    CuPy's public way is the variable CUPY_TF32, which it reads once, at the first product; this is what it calls then.
+
+    Raises:
+        EnvironmentFailure: for a GPU without TF32.
+    """
+    capability: str = cupy.cuda.Device().compute_capability  # "86" is 8.6
+    if int(capability) < 80:
+        raise EnvironmentFailure(
+            f"--tf32 needs a GPU of compute capability 8.0 or later, and this one has {capability[:-1]}."
+            f"{capability[-1]}: leave it away"
+        )
+    from cupy._core import _routines_linalg as products
+
+    products.set_compute_type(np.dtype("float32"), products.COMPUTE_TYPE_TF32)
