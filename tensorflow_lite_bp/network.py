@@ -15,8 +15,10 @@ from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.declare import build
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.layout import Layout
 from tensorflow_lite_bp.graph.plan import Plan
 from tensorflow_lite_bp.graph.rows import RowCheck
+from tensorflow_lite_bp.graph.shortage import shortage
 from tensorflow_lite_bp.graph.threads import ALONE, Division, available, division
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.graph.weights import Weights
@@ -38,7 +40,7 @@ class Network:
         program: what `tensorflow_lite_bp.table.checked` gives.
         seed: of the first weights, the order of samples and dropout; the train section's by default.
         precision: ``"float32"`` or ``"float64"``; the train section's by default.
-        backend: ``"numpy"`` or ``"cupy"``.
+        backend: ``"numpy"``, ``"cupy"``, or what `backend.get_backend` gives for one with options.
         threads: that compute a step; None leaves it to the rule of `graph.threads`.
 
     Attributes:
@@ -52,12 +54,12 @@ class Network:
         *,
         seed: int | None = None,
         precision: str | None = None,
-        backend: str = "numpy",
+        backend: str | Backend = "numpy",
         threads: int | None = None,
     ) -> None:
         self.program = program
         self.graph = Graph(program)
-        self.backend: Backend = get_backend(backend)
+        self.backend: Backend = get_backend(backend) if isinstance(backend, str) else backend
         self.precision: str = precision if precision is not None else program.train["precision"]
         if self.precision not in ("float32", "float64"):
             raise InputError(f"precision `{self.precision}` is unknown: expected float32 or float64")
@@ -79,7 +81,7 @@ class Network:
         *,
         seed: int | None = None,
         precision: str | None = None,
-        backend: str = "numpy",
+        backend: str | Backend = "numpy",
         overrides: Sequence[str] = (),
     ) -> Network:
         """The network that a `.net` file declares, with fresh weights. No data is read.
@@ -98,7 +100,7 @@ class Network:
         return cls(checked(Source(name, text), overrides=overrides), **options)
 
     @classmethod
-    def load(cls, path: str | Path, *, backend: str = "numpy") -> Network:
+    def load(cls, path: str | Path, *, backend: str | Backend = "numpy") -> Network:
         """The network of a run folder (its best checkpoint) or of one checkpoint, with weights and preprocessing."""
         from tensorflow_lite_bp.training.checkpoint import load_network
 
@@ -241,23 +243,32 @@ class Network:
         key = (mode, m, *sizes.values(), *tensors, "|", *gradient_of)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = Plan(
-                self.graph,
-                self.arrays,
-                self.backend,
-                mode=mode,
-                m=m,
-                sizes=sizes,
-                dtype=self.precision,
-                seed=self.seed,
-                tensors=tensors,
-                gradient_of=gradient_of,
-                division=self._division(m, sizes, training=mode == "train"),
+            plan = self._plans[key] = self._planned(
+                m, mode=mode, sizes=sizes, dtype=self.precision, tensors=tensors, gradient_of=gradient_of
             )
         self._plans.move_to_end(key)
         while len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)
         return plan
+
+    def _planned(self, m: int, *, mode: str, sizes: Mapping[str, int], **wanted: Any) -> Plan:
+        """A new plan.
+
+        Raises:
+            EnvironmentFailure: when it does not fit into memory; it says how many samples would.
+        """
+        division = self._division(m, sizes, training=mode == "train")
+        wanted |= {"mode": mode, "sizes": sizes}
+        try:
+            return Plan(self.graph, self.arrays, self.backend, m=m, seed=self.seed, division=division, **wanted)
+        except MemoryError as error:
+            said = str(error)
+        # behind the handler, so that what the plan had got hold of is free again
+
+        def layout(samples: int) -> Layout:
+            return Layout(self.graph, columns=samples, **wanted)
+
+        raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
 
     @property
     def most_threads(self) -> int:

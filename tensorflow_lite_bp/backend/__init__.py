@@ -29,9 +29,7 @@ def get_backend(name: str, **options: Any) -> Backend:
     """
     if options and name != "cupy":
         typed = " and ".join(f"--{option.replace('_', '-')}" for option in options)
-        raise InputError(
-            f"{typed} is about a GPU, and --backend {name} uses none: leave it away, or use --backend cupy"
-        )
+        raise InputError(f"{typed}: --backend {name} uses no GPU, so leave it away, or use --backend cupy")
     if name == "numpy":
         from tensorflow_lite_bp.backend.numpy import NumpyBackend
 

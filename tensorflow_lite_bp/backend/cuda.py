@@ -85,7 +85,7 @@ def use(cupy: Any, number: int | None) -> None:
     except TflbpError:
         raise
     except Exception as error:  # CuPy raises many kinds, one for each thing that can be missing
-        raise EnvironmentFailure(f"--backend cupy: {_reason(error, cupy)}, or use --backend numpy") from error
+        raise EnvironmentFailure(f"--backend cupy: {_reason(error, cupy)}; --backend numpy needs none of it") from error
 
 
 def shown(version: int) -> str:

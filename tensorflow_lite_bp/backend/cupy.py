@@ -95,7 +95,8 @@ def _broken(error: ImportError) -> EnvironmentFailure:
     lines = [line.strip() for line in str(error).splitlines() if line.strip("= ")]
     why = lines[-1] if lines else type(error).__name__
     return EnvironmentFailure(
-        f"--backend cupy: CuPy is installed and cannot be imported ({why}): install it again, or use --backend numpy"
+        f"--backend cupy: CuPy is installed and cannot be imported ({why}): install it again; --backend numpy needs "
+        "none of it"
     )
 
 

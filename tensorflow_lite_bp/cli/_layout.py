@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from tensorflow_lite_bp.units import size
+
 WIDTH = 80
+__all__ = ["WIDTH", "count", "counted", "short", "size", "table"]
 _GAP = "  "
 _NARROWEST = 8  # an elided cell still says something
 
@@ -66,20 +69,6 @@ def short(number: int) -> str:
         amount, unit = amount / 1000, larger
     digits = f"{amount:.{max(0, 3 - len(str(int(amount))))}f}"
     return f"{digits} {unit}" if unit else str(number)
-
-
-def size(octets: int) -> str:
-    """An amount of memory for people, in binary units.
-
-    >>> size(900), size(66 * 1024), size(3 << 30)
-    ('900 B', '66.0 KiB', '3.0 GiB')
-    """
-    amount = float(octets)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{octets} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
 
 
 def counted(number: int, noun: str) -> str:

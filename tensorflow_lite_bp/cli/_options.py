@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from dsl import Source
+    from tensorflow_lite_bp.backend import Backend
 
 STDIN = "-"
 
@@ -27,6 +28,31 @@ Overrides = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 """Read by `tensorflow_lite_bp.cli.main`, which prints: a command only declares it."""
+
+BackendName = Annotated[
+    str | None, typer.Option(metavar="numpy|cupy", show_default=False, help="What computes: numpy by default.")
+]
+Device = Annotated[int | None, typer.Option(metavar="N", min=0, help="Which GPU computes: 0, 1, …")]
+MemoryLimit = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="How much of the GPU's memory to use: 4GiB or 80%.")
+]
+TF32 = Annotated[
+    bool, typer.Option("--tf32", help="Let the GPU round the factors of float32 products to 10 bits: faster.")
+]
+
+
+def backend_of(name: str | None, *, device: int | None, memory_limit: str | None, tf32: bool) -> Backend:
+    """The backend that these options ask for.
+
+    Raises:
+        InputError: for options that it does not have, and for wrong ones.
+        EnvironmentFailure: when it cannot compute here.
+    """
+    from tensorflow_lite_bp.backend import get_backend
+
+    asked = {"device": device, "memory_limit": memory_limit, "tf32": tf32 or None}
+    given = {option: value for option, value in asked.items() if value is not None}
+    return get_backend(name if name is not None else "numpy", **given)
 
 
 def source_of(file: str) -> Source:

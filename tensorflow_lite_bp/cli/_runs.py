@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tensorflow_lite_bp.errors import TflbpError
 
 if TYPE_CHECKING:
+    from tensorflow_lite_bp.backend import Backend
     from tensorflow_lite_bp.data import Table
     from tensorflow_lite_bp.network import Network
     from tensorflow_lite_bp.training.run import RunInfo
@@ -50,7 +51,7 @@ class Trained:
         return {split: known[split] for split in ("train", "validation", "test") if known.get(split)}
 
 
-def load(typed: str) -> Trained:
+def load(typed: str, *, backend: str | Backend = "numpy") -> Trained:
     """The network of a run folder (its best weights) or of one checkpoint.
 
     Raises:
@@ -60,6 +61,6 @@ def load(typed: str) -> Trained:
     from tensorflow_lite_bp.training.run import Run
 
     path = Path(typed)
-    network = Network.load(path)
+    network = Network.load(path, backend=backend)
     folder = path if path.is_dir() else path.parent
     return Trained(path, network, Run.open(folder).info if (folder / "run.json").is_file() else None)

@@ -8,7 +8,7 @@ import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
 from tensorflow_lite_bp.cli._layout import table
-from tensorflow_lite_bp.cli._options import Json, RunPath
+from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, RunPath, backend_of
 from tensorflow_lite_bp.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="train, validation or test; all by default.")
     ] = None,
     data: Annotated[str | None, typer.Option(metavar="FILE", help="A csv or npz file with inputs and targets.")] = None,
+    backend: BackendName = None,
+    device: Device = None,
+    memory_limit: MemoryLimit = None,
+    tf32: TF32 = False,
     json: Json = False,
 ) -> Answer:
     """Measure a trained network: its loss, its metrics, and what it confuses.
@@ -40,7 +44,8 @@ def evaluate(
 
     if split is not None and data is not None:
         raise typer.BadParameter("the rows of --data FILE are no split: leave --split or --data away")
-    trained = _runs.load(run)
+    computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
+    trained = _runs.load(run, backend=computing)
     found, notes = _own_data(trained) if data is None else (_file_data(trained, data), "")
     splits = list(found.splits) if split is None else [_known(split, found)]
     reports = {name: evaluate_split(trained.network, found, name) for name in splits}

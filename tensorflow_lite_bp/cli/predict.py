@@ -10,7 +10,7 @@ import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
 from tensorflow_lite_bp.cli._layout import counted
-from tensorflow_lite_bp.cli._options import Json, RunPath
+from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, RunPath, backend_of
 from tensorflow_lite_bp.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def predict(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A csv or npz file.")],
     *,
     out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="A .csv or .npz to write.")] = None,
+    backend: BackendName = None,
+    device: Device = None,
+    memory_limit: MemoryLimit = None,
+    tf32: TF32 = False,
     json: Json = False,
 ) -> Answer:
     """Compute the outputs of a trained network; without -o they are printed as csv.
@@ -47,7 +51,8 @@ def predict(
 
     if out is not None and not out.endswith(_FORMATS):
         raise InputError(f"`{out}` has no format: expected a name that ends in {' or '.join(_FORMATS)}")
-    network = _runs.load(run).network
+    computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
+    network = _runs.load(run, backend=computing).network
     program = network.program
     if not program.outputs:
         raise InputError(f"`{program.name}` declares no output: add a line such as `output y = …` and train again")

@@ -10,7 +10,7 @@ import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
 from tensorflow_lite_bp.cli._layout import WIDTH, counted, short, size, table
-from tensorflow_lite_bp.cli._options import Json, NetFile, Overrides
+from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, NetFile, Overrides, backend_of
 from tensorflow_lite_bp.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def profile(
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Repetitions; as many as take 2 s by default.")
     ] = None,
-    backend: Annotated[str, typer.Option(metavar="numpy|cupy", help="What computes.")] = "numpy",
+    backend: BackendName = None,
+    device: Device = None,
+    memory_limit: MemoryLimit = None,
+    tf32: TF32 = False,
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads that compute the step.")] = None,
     json: Json = False,
 ) -> Answer:
@@ -61,7 +64,8 @@ def profile(
     from tensorflow_lite_bp.graph.profile import profile, random_rows
     from tensorflow_lite_bp.network import Network
 
-    network = Network.from_file(file, backend=backend, overrides=overrides)
+    computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
+    network = Network.from_file(file, backend=computing, overrides=overrides)
     network.use_threads(threads)
     bound = _sizes(network, sizes)
     found = profile(network, random_rows(network, bound), repetitions=steps)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
-from tensorflow_lite_bp.cli._options import Json, NetFile, Overrides
+from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, NetFile, Overrides, backend_of
 
 
 def train(
@@ -17,7 +17,10 @@ def train(
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="First weights, order of samples, dropout.")
     ] = None,
-    backend: Annotated[str | None, typer.Option(metavar="numpy|cupy", help="What computes: numpy by default.")] = None,
+    backend: BackendName = None,
+    device: Device = None,
+    memory_limit: MemoryLimit = None,
+    tf32: TF32 = False,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -53,7 +56,8 @@ def train(
         given = (*begun.info.overrides, *given)
         seed = seed if seed is not None else begun.info.seed
         backend = backend if backend is not None else begun.info.backend
-    network = Network.from_file(file, seed=seed, backend=backend if backend is not None else "numpy", overrides=given)
+    computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
+    network = Network.from_file(file, seed=seed, backend=computing, overrides=given)
     run = begun if begun is not None else Run.create(network.program.name, out=out)
     result = fit(network, run=run, reporter=reporter_for(quiet=quiet), resume=begun is not None, threads=threads)
     return Answer(result.to_json(), text=str(run.folder))

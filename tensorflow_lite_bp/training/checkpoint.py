@@ -30,6 +30,7 @@ from tensorflow_lite_bp.table import checked
 from tensorflow_lite_bp.training.header import Header, strict_json
 
 if TYPE_CHECKING:
+    from tensorflow_lite_bp.backend import Backend
     from tensorflow_lite_bp.network import Network
 
 _KIND = "tensorflow_lite_bp checkpoint"
@@ -259,7 +260,7 @@ def save_network(network: Network, path: Path | str) -> None:
     write_checkpoint(path, Header.of(network), network.weights)
 
 
-def load_network(path: Path | str, *, backend: str = "numpy") -> Network:
+def load_network(path: Path | str, *, backend: str | Backend = "numpy") -> Network:
     """The network of a run folder (its best weights) or of one checkpoint.
 
     Raises:
