@@ -14,16 +14,20 @@ from typing import Any
 
 from tensorflow_lite_bp.errors import EnvironmentFailure, InputError, TflbpError
 
-NOT_INSTALLED = (
-    "--backend cupy needs CuPy, which is not installed: pip install 'tensorflow_lite_bp[cuda12]' for a "
-    "CUDA 12 driver or 'tensorflow_lite_bp[cuda13]' for a CUDA 13 driver, or use --backend numpy"
-)
 _EXTRAS = (12, 13)
 """Versions of CUDA for which the package has an extra."""
 _NO_DEVICE, _INSUFFICIENT_DRIVER = 100, 35  # cudaErrorNoDevice, cudaErrorInsufficientDriver
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[kKMGT]?i?B)", re.ASCII)
+
+
+class NoGpu(EnvironmentFailure):
+    """The backend cupy cannot be used; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"--backend cupy: {reason}; --backend numpy needs none of it")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def use(cupy: Any, number: int | None) -> None:
 
     Raises:
         InputError: when there is no such device.
-        EnvironmentFailure: when nothing can be computed, with the reason.
+        NoGpu: when nothing can be computed.
     """
     try:
         if number is not None:
@@ -85,7 +89,7 @@ def use(cupy: Any, number: int | None) -> None:
     except TflbpError:
         raise
     except Exception as error:  # CuPy raises many kinds, one for each thing that can be missing
-        raise EnvironmentFailure(f"--backend cupy: {_reason(error, cupy)}; --backend numpy needs none of it") from error
+        raise NoGpu(_reason(error, cupy)) from error
 
 
 def shown(version: int) -> str:
@@ -113,6 +117,11 @@ def limited(text: str) -> dict[str, Any]:
     if number * _UNITS.get(unit, 0) >= 1:
         return {"size": int(number * _UNITS[unit])}
     raise InputError(f"--memory-limit takes a size such as 4GiB or 500MB, or a share from 1% to 100%, not `{text}`")
+
+
+def current(cupy: Any) -> int:
+    """The number of the device that computes."""
+    return int(cupy.cuda.runtime.getDevice())
 
 
 def memory_in_use(pool: Any) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse
-from tensorflow_lite_bp.backend.cuda import NOT_INSTALLED, limited, memory_in_use, memory_left, use
+from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
 from tensorflow_lite_bp.errors import EnvironmentFailure
 
 
@@ -77,26 +77,25 @@ def import_cupy() -> Any:
     """The module ``cupy``, whether or not there is a GPU.
 
     Raises:
-        EnvironmentFailure: when it is not installed, or cannot be imported.
+        NoGpu: when it is not installed, or cannot be imported.
     """
     try:
         import cupy
-    except ModuleNotFoundError as error:
-        if error.name != "cupy":
-            raise _broken(error) from error
-        raise EnvironmentFailure(NOT_INSTALLED) from error
     except ImportError as error:
-        raise _broken(error) from error
+        raise NoGpu(_not_imported(error)) from error
     return cupy
 
 
-def _broken(error: ImportError) -> EnvironmentFailure:
-    """CuPy frames its advice in lines of ``=`` and puts the error that stopped it last."""
+def _not_imported(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+        return (
+            "CuPy is not installed: pip install 'tensorflow_lite_bp[cuda12]' for a CUDA 12 driver or "
+            "'tensorflow_lite_bp[cuda13]' for a CUDA 13 driver"
+        )
+    # CuPy frames its advice in lines of = and puts the error that stopped it last
     lines = [line.strip() for line in str(error).splitlines() if line.strip("= ")]
-    why = lines[-1] if lines else type(error).__name__
-    return EnvironmentFailure(
-        f"--backend cupy: CuPy is installed and cannot be imported ({why}): install it again; --backend numpy needs "
-        "none of it"
+    return (
+        f"CuPy is installed and cannot be imported ({lines[-1] if lines else type(error).__name__}): install it again"
     )
 
 

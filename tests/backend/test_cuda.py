@@ -119,8 +119,8 @@ WITHOUT = "; --backend numpy needs none of it"
 SENTENCES = {
     "not installed": (
         None,
-        "--backend cupy needs CuPy, which is not installed: pip install 'tensorflow_lite_bp[cuda12]' for a CUDA 12 "
-        "driver or 'tensorflow_lite_bp[cuda13]' for a CUDA 13 driver, or use --backend numpy",
+        "--backend cupy: CuPy is not installed: pip install 'tensorflow_lite_bp[cuda12]' for a CUDA 12 driver or "
+        "'tensorflow_lite_bp[cuda13]' for a CUDA 13 driver" + WITHOUT,
     ),
     "no driver": (
         Cupy(status=TOO_OLD, supported=0),

@@ -1,0 +1,117 @@
+"""What a training step asks of the device: launches against the plan's count, and how often the host waits.
+
+CuPy counts neither. PyTorch's profiler sees both, whoever causes them, as it listens to CUDA itself (CUPTI); without
+PyTorch only the waits that go through the backend are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tensorflow_lite_bp.acceptance.check import Check, Failed, NotHere
+from tensorflow_lite_bp.acceptance.networks import mlp
+from tensorflow_lite_bp.backend import Backend
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.trainer import Trainer
+
+BATCH = 256
+STEPS = 20
+WAITING = ("cudaDeviceSynchronize", "cudaStreamSynchronize", "cudaEventSynchronize", "cudaMemcpy")
+"""Calls of CUDA in which the host waits for the device."""
+SPLIT = 1.5
+"""Kernels that a launch of the plan may be on average: cuBLAS computes some products in two."""
+
+
+def checks() -> Iterator[Check]:
+    yield Check("steps", "launches are those that the plan counts", _launches)
+    yield Check("steps", "the host never waits", _waits)
+
+
+def _launches(backend: Backend) -> str:
+    advance, plan = _steps(backend)
+    planned = planned_launches(plan)
+    if planned is None:
+        raise NotHere("the plan counts no launches")
+    heard = listened(advance)
+    if heard is None:
+        raise NotHere(f"the plan counts {planned} launches; counting the real ones needs PyTorch with CUDA")
+    launched = heard.kernels / STEPS
+    if launched > SPLIT * planned:
+        raise Failed(f"{launched:g} kernels a step, and the plan counts {planned} launches")
+    return f"{launched:g} kernels a step; the plan counts {planned} launches"
+
+
+def _waits(backend: Backend) -> str:
+    if not getattr(backend, "queued", False):
+        raise NotHere(f"the backend {backend.name} computes at once: there is nothing to wait for")
+    advance, _ = _steps(backend)
+    before = _counted(backend)
+    for _ in range(STEPS):
+        advance()
+    waited = _counted(backend) - before
+    heard = listened(advance)
+    if waited or (heard is not None and heard.waits):
+        seen = f"; {', '.join(f'{name} {count}' for name, count in heard.waits.items())}" if heard is not None else ""
+        raise Failed(f"in {STEPS} steps the host waits {waited} times by way of the backend{seen}")
+    how = "by the backend and by PyTorch's profiler" if heard is not None else "by the backend"
+    return f"0 waits in {STEPS} steps, counted {how}"
+
+
+def planned_launches(plan: Plan) -> int | None:
+    """How many launches a step has by the plan's own count."""
+    count: Callable[[], int] | None = getattr(plan, "launches", None)
+    return count() if count is not None else None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Kernels that ran on the device, and calls in which the host waited, in `STEPS` steps."""
+
+    kernels: int
+    waits: Counter[str]
+
+
+def listened(step: Callable[[], Any]) -> Heard | None:
+    """What CUDA does in `STEPS` steps; None where nobody can listen."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    nothing, steps = _profiled(torch, lambda: None), _profiled(torch, step)  # the profiler itself waits at its end
+    return Heard(steps.kernels - nothing.kernels, steps.waits - nothing.waits)
+
+
+def _profiled(torch: Any, step: Callable[[], Any]) -> Heard:
+    activities = torch.profiler.ProfilerActivity
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=[activities.CUDA, activities.CPU]) as listening:
+        for _ in range(STEPS):
+            step()
+    events = listening.key_averages()
+    on_device = [event for event in events if str(event.device_type).endswith("CUDA")]
+    kernels = sum(event.count for event in on_device if not event.key.startswith(("Memcpy", "Memset")))
+    return Heard(kernels, Counter({event.key: event.count for event in events if event.key in WAITING}))
+
+
+def _steps(backend: Backend) -> tuple[Callable[[], Any], Plan]:
+    """A training step that has been taken before, and its plan."""
+    network, rows = mlp(backend, batch=BATCH)
+    trainer = Trainer(network)
+    advance = getattr(trainer, "advance", trainer.step)  # the step that waits for nothing, where there is one
+
+    def step() -> None:
+        advance(rows)
+
+    for _ in range(3):
+        step()
+    backend.synchronize()
+    return step, trainer.feed(rows)
+
+
+def _counted(backend: Backend) -> int:
+    return int(getattr(backend, "waits", 0))
