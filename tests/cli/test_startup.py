@@ -14,6 +14,7 @@ from tensorflow_lite_bp.cli import commands
 HEAVY = {"numpy", "onnx", "onnxruntime", "matplotlib", "cupy", "rich", "sympy", "lark", "safetensors"}
 EXPECTED = [
     "check",
+    "doctor",
     "evaluate",
     "explain",
     "export",
