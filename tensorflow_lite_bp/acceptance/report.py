@@ -11,7 +11,7 @@ from tensorflow_lite_bp.acceptance.check import Outcome
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.units import size
 
-_VARIABLES = (
+VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "CUPY_TF32", "CUPY_ACCELERATORS", "CUPY_GPU_MEMORY_LIMIT",
     "NVIDIA_TF32_OVERRIDE", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def facts(backend: Backend, *, options: Mapping[str, str | None]) -> dict[str, s
     commit = machine.commit()
     there, usable = machine.processors()
     libraries = [f"{found.name} {found.version or ''}, {found.threads} threads" for found in machine.blas()]
-    variables = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
+    variables = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
     packages = ("numpy", "cupy-cuda12x", "cupy-cuda13x", "torch")
     found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -54,9 +54,9 @@ def doctor(
 
     computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=False)
     path = out if out is not None else _DEFAULT_REPORTS[backend]
-    outcomes = acceptance.run(computing, heard=_Progress())
-    facts = acceptance.facts(computing, options={"memory limit": memory_limit})
-    with atomic_write(path) as file:
+    with atomic_write(path) as file:  # first: what cannot be written need not be computed
+        outcomes = acceptance.run(computing, heard=_Progress())
+        facts = acceptance.facts(computing, options={"memory limit": memory_limit})
         file.write(acceptance.report(facts, outcomes).encode())
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     data = {"report": path, "facts": facts, "checks": [outcome.to_json() for outcome in outcomes]}
