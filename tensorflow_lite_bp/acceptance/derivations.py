@@ -41,8 +41,8 @@ Work = Callable[[Backend], Arrays]
 
 def checks() -> Iterator[Check]:
     """One for each example of a layer or loss, each kind of target of a metric, each optimizer; in each precision."""
-    for dtype in TOLERANCES:
-        for group, name, work in _works(dtype):
+    for work_in_each in zip(*map(_works, TOLERANCES), strict=True):
+        for dtype, (group, name, work) in zip(TOLERANCES, work_in_each, strict=True):
             yield Check(group, f"{name}, {dtype}", partial(_against_numpy, work, dtype))
 
 
@@ -173,8 +173,10 @@ def _replay(xp: Backend, *directions: Any, ws: Any) -> None:
     recorder = Recorder(xp)
     for direction in directions:
         direction(recorder, ws)
+    calls = in_blocks(recorder.calls, xp)
+    program = xp.program(calls) if hasattr(xp, "program") else replayed(xp, calls)
     with xp.computing():
-        for call in replayed(xp, in_blocks(recorder.calls, xp)):
+        for call in program:
             call()
 
 

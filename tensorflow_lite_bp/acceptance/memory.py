@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,8 +14,8 @@ from tensorflow_lite_bp.graph.shortage import needed
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.units import size
 
-BATCH = 8192  # so that the plan is far larger than what any array is rounded up to
-STEPS = 10
+BATCH = 2048  # so that the plan is far larger than what any array is rounded up to
+STEPS = 5
 BESIDES = 2
 """Batches that wait their turn on the device while one is computed."""
 TEMPORARY = 1.25
@@ -48,6 +49,7 @@ def _constant(backend: Backend) -> str:
 
 def _measured(backend: Backend) -> tuple[int, MemoryUse, MemoryUse, MemoryUse]:
     """What is planned, and the use before, after the first steps, and after more."""
+    gc.collect()  # networks of earlier checks
     backend.release_memory()
     before = _use(backend)
     network, rows = mlp(backend, batch=BATCH)

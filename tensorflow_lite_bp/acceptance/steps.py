@@ -61,9 +61,9 @@ def _waits(backend: Backend) -> str:
 
 
 def planned_launches(plan: Plan) -> int | None:
-    """How many launches a step has by the plan's own count."""
-    count: Callable[[], int] | None = getattr(plan, "launches", None)
-    return count() if count is not None else None
+    """How many launches a step's plan has by its own count."""
+    count: int | None = getattr(plan, "launches", None)
+    return count
 
 
 @dataclass(frozen=True)

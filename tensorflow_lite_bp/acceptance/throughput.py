@@ -16,10 +16,11 @@ from tensorflow_lite_bp.acceptance.networks import mlp
 from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.graph.trainer import Trainer
 
-BATCHES = (256, 4096)
+BATCHES = (256, 2048)
 SECONDS = 0.5
-"""How long each is measured, after as many steps as warm it up."""
+"""How long each is measured, once it has run some steps."""
 STEPS = 10  # between two looks at the clock
+_WARMING, _FEWEST = 3, 2
 
 
 def checks() -> Iterator[Check]:
@@ -32,11 +33,11 @@ def checks() -> Iterator[Check]:
 def rate(step: Callable[[], Any], wait: Callable[[], Any], batch: int) -> float:
     """Samples a second: the median over stretches of `STEPS` steps, each with one wait at its end."""
     found: list[float] = []
-    for _ in range(STEPS):
+    for _ in range(_WARMING):
         step()
     wait()
     end = perf_counter() + SECONDS
-    while len(found) < 3 or perf_counter() < end:
+    while len(found) < _FEWEST or perf_counter() < end:
         start = perf_counter()
         for _ in range(STEPS):
             step()
