@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -252,23 +254,29 @@ class Network:
         return plan
 
     def _planned(self, m: int, *, mode: str, sizes: Mapping[str, int], **wanted: Any) -> Plan:
-        """A new plan.
+        """A new plan; where memory is short, earlier ones are given up for it.
 
         Raises:
-            EnvironmentFailure: when it does not fit into memory; it says how many samples would.
+            EnvironmentFailure: when it does not fit even so; it says how many samples would.
         """
-        division = self._division(m, sizes, training=mode == "train")
         wanted |= {"mode": mode, "sizes": sizes}
+        division = self._division(m, sizes, training=mode == "train")
+        make = partial(Plan, self.graph, self.arrays, self.backend, m=m, seed=self.seed, division=division, **wanted)
         try:
-            return Plan(self.graph, self.arrays, self.backend, m=m, seed=self.seed, division=division, **wanted)
+            return make()
+        except MemoryError:
+            self._plans.clear()
+        gc.collect()  # behind the handler, as the error holds what the plan had got hold of
+        try:
+            return make()
         except MemoryError as error:
             said = str(error)
-        # behind the handler, so that what the plan had got hold of is free again
-
-        def layout(samples: int) -> Layout:
-            return Layout(self.graph, columns=samples, **wanted)
-
+        gc.collect()
+        layout = partial(self._layout, wanted)
         raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
+
+    def _layout(self, wanted: Mapping[str, Any], samples: int) -> Layout:
+        return Layout(self.graph, columns=samples, **wanted)
 
     @property
     def most_threads(self) -> int:
