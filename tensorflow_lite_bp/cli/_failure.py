@@ -98,7 +98,7 @@ def _from_usage_error(error: Any) -> Failure:
 
 
 def _from_memory_error(error: BaseException) -> Failure:
-    found = f" ({_first_line(error)})" if str(error) else ""
+    found = f" ({_first_line(error).rstrip('.')})" if str(error) else ""
     return Failure(
         "environment", f"not enough memory{found}: a smaller batch (--set train.batch=…) or network needs less", 3
     )

@@ -7,10 +7,13 @@ for one that is too old, and the driver supports version 0.
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -282,12 +285,31 @@ def _has_driver() -> bool:
     return True
 
 
-@pytest.mark.skipif(find_spec("cupy") is None or _has_driver(), reason="needs the real CuPy and no driver")
-def test_the_real_cupy_without_a_driver() -> None:
+REAL_CUPY = pytest.mark.skipif(
+    find_spec("cupy") is None or _has_driver(), reason="needs the real CuPy, and a machine without a driver"
+)
+
+
+def _said(environment: Mapping[str, str]) -> str:
+    """The last line that a process writes which asks for the backend."""
     code = "from tensorflow_lite_bp.backend import get_backend; get_backend('cupy')"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.stderr.splitlines()[-1].endswith(SENTENCES["no driver"][1])
-    assert find_spec("cupy._core._routines_linalg") is not None, "where TF32 is switched"
+    given = {**os.environ, **environment}
+    ran = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
+    return ran.stderr.splitlines()[-1].partition(": ")[2]
+
+
+@REAL_CUPY
+def test_the_real_cupy_without_a_driver() -> None:
+    assert _said({}) == SENTENCES["no driver"][1]
+
+
+@REAL_CUPY
+@pytest.mark.skipif(which("gcc") is None, reason="needs gcc")
+@pytest.mark.parametrize(("supported", "why"), [("11040", "an old driver"), ("12020", "no device")])
+def test_the_real_cupy_with_a_driver_of_a_version(supported: str, why: str, tmp_path: Path) -> None:
+    source = Path(__file__).parent / "driver.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", source], check=True)
+    assert _said({"LD_LIBRARY_PATH": str(tmp_path), "STUB_VERSION": supported}) == SENTENCES[why][1]
 
 
 def test_the_real_cupy_is_what_the_stand_in_says() -> None:
