@@ -285,9 +285,14 @@ def _has_driver() -> bool:
     return True
 
 
-REAL_CUPY = pytest.mark.skipif(
-    find_spec("cupy") is None or _has_driver(), reason="needs the real CuPy, and a machine without a driver"
-)
+def _is_installed() -> bool:
+    """Whether CuPy itself is, not a stand-in of its name."""
+    found = find_spec("cupy")
+    return found is not None and (Path(str(found.origin)).parent / ".data" / "_wheel.json").is_file()
+
+
+REAL_CUPY = pytest.mark.skipif(not _is_installed(), reason="needs the real CuPy")
+NO_DRIVER = pytest.mark.skipif(_has_driver(), reason="needs a machine without a driver")
 
 
 def _said(environment: Mapping[str, str]) -> str:
@@ -299,11 +304,13 @@ def _said(environment: Mapping[str, str]) -> str:
 
 
 @REAL_CUPY
+@NO_DRIVER
 def test_the_real_cupy_without_a_driver() -> None:
     assert _said({}) == SENTENCES["no driver"][1]
 
 
 @REAL_CUPY
+@NO_DRIVER
 @pytest.mark.skipif(which("gcc") is None, reason="needs gcc")
 @pytest.mark.parametrize(("supported", "why"), [("11040", "an old driver"), ("12020", "no device")])
 def test_the_real_cupy_with_a_driver_of_a_version(supported: str, why: str, tmp_path: Path) -> None:
@@ -312,8 +319,10 @@ def test_the_real_cupy_with_a_driver_of_a_version(supported: str, why: str, tmp_
     assert _said({"LD_LIBRARY_PATH": str(tmp_path), "STUB_VERSION": supported}) == SENTENCES[why][1]
 
 
+@REAL_CUPY
 def test_the_real_cupy_is_what_the_stand_in_says() -> None:
-    cupy = pytest.importorskip("cupy")
+    import cupy
+
     error = cupy.cuda.runtime.CUDARuntimeError
     names = {TOO_OLD: "cudaErrorInsufficientDriver", NO_DEVICE: "cudaErrorNoDevice"}
     for status, name in names.items():
