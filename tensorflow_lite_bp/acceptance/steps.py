@@ -7,7 +7,7 @@ PyTorch only the waits that go through the backend are counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,14 +88,18 @@ def listened(step: Callable[[], Any]) -> Heard | None:
 
 def _profiled(torch: Any, step: Callable[[], Any]) -> Heard:
     activities = torch.profiler.ProfilerActivity
-    torch.cuda.synchronize()
     with torch.profiler.profile(activities=[activities.CUDA, activities.CPU]) as listening:
         for _ in range(STEPS):
             step()
-    events = listening.key_averages()
-    on_device = [event for event in events if str(event.device_type).endswith("CUDA")]
-    kernels = sum(event.count for event in on_device if not event.key.startswith(("Memcpy", "Memset")))
-    return Heard(kernels, Counter({event.key: event.count for event in events if event.key in WAITING}))
+    return heard_in(listening.key_averages())
+
+
+def heard_in(events: Iterable[Any]) -> Heard:
+    """What PyTorch's profiler lists, a row for each name and place: kernels on the device, waits of the host."""
+    known = [(event.key, event.count, str(event.device_type)) for event in events]
+    copies = ("Memcpy", "Memset")
+    kernels = sum(count for key, count, place in known if place.endswith("CUDA") and not key.startswith(copies))
+    return Heard(kernels, Counter({key: count for key, count, _ in known if key in WAITING}))
 
 
 def _steps(backend: Backend) -> tuple[Callable[[], Any], Plan]:
