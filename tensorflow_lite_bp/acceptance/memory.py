@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tensorflow_lite_bp.acceptance.check import Check, Failed, NotHere
-from tensorflow_lite_bp.acceptance.networks import mlp
+from tensorflow_lite_bp.acceptance.networks import mlp, step_of
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.backend.base import MemoryUse
 from tensorflow_lite_bp.graph.shortage import needed
@@ -54,11 +54,12 @@ def _measured(backend: Backend) -> tuple[int, MemoryUse, MemoryUse, MemoryUse]:
     before = _use(backend)
     network, rows = mlp(backend, batch=BATCH)
     trainer = Trainer(network)
+    step = step_of(trainer, rows)
     for _ in range(2):  # the first makes the plan, the second what stays for the next batch
-        trainer.step(rows)
+        step()
     first = _use(backend)
     for _ in range(STEPS):
-        trainer.step(rows)
+        step()
     return _bound(trainer, rows), before, first, _use(backend)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from tensorflow_lite_bp.backend import Backend, Draw
 from tensorflow_lite_bp.data import Data, Preprocessing
 from tensorflow_lite_bp.data.dataset import bound_sizes
+from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.network import Network
 
 CLASSES = 10
@@ -85,6 +89,11 @@ def mlp(backend: Backend, *, batch: int) -> tuple[Network, dict[str, np.ndarray]
         "image": generator.random((batch, 784), dtype=np.float32),
         "digit": generator.integers(CLASSES, size=batch),
     }
+
+
+def step_of(trainer: Trainer, rows: Mapping[str, Any]) -> Callable[[], Any]:
+    """A training step on these rows, as a training takes it: the one that waits for nothing, where there is one."""
+    return partial(getattr(trainer, "advance", trainer.step), rows)
 
 
 def _data(network: Network) -> Data:

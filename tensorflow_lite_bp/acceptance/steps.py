@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorflow_lite_bp.acceptance.check import Check, Failed, NotHere
-from tensorflow_lite_bp.acceptance.networks import mlp
+from tensorflow_lite_bp.acceptance.networks import mlp, step_of
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.graph.plan import Plan
 from tensorflow_lite_bp.graph.trainer import Trainer
@@ -31,39 +31,34 @@ def checks() -> Iterator[Check]:
 
 
 def _launches(backend: Backend) -> str:
-    advance, plan = _steps(backend)
-    planned = planned_launches(plan)
+    step, plan = _steps(backend)
+    planned: int | None = getattr(plan, "launches", None)
     if planned is None:
         raise NotHere("the plan counts no launches")
-    heard = listened(advance)
-    if heard is None:
+    of_plan, of_step = listened(plan.run), listened(step)
+    if of_plan is None or of_step is None:
         raise NotHere(f"the plan counts {planned} launches; counting the real ones needs PyTorch with CUDA")
-    launched = heard.kernels / STEPS
+    launched = of_plan.kernels / STEPS
     if launched > SPLIT * planned:
-        raise Failed(f"{launched:g} kernels a step, and the plan counts {planned} launches")
-    return f"{launched:g} kernels a step; the plan counts {planned} launches"
+        raise Failed(f"the plan runs {launched:g} kernels, and it counts {planned} launches")
+    whole = of_step.kernels / STEPS
+    return f"the plan runs {launched:g} kernels, and it counts {planned} launches; the whole step runs {whole:g}"
 
 
 def _waits(backend: Backend) -> str:
     if not getattr(backend, "queued", False):
         raise NotHere(f"the backend {backend.name} computes at once: there is nothing to wait for")
-    advance, _ = _steps(backend)
+    step, _ = _steps(backend)
     before = _counted(backend)
     for _ in range(STEPS):
-        advance()
+        step()
     waited = _counted(backend) - before
-    heard = listened(advance)
+    heard = listened(step)
     if waited or (heard is not None and heard.waits):
         seen = f"; {', '.join(f'{name} {count}' for name, count in heard.waits.items())}" if heard is not None else ""
         raise Failed(f"in {STEPS} steps the host waits {waited} times by way of the backend{seen}")
     how = "by the backend and by PyTorch's profiler" if heard is not None else "by the backend"
     return f"0 waits in {STEPS} steps, counted {how}"
-
-
-def planned_launches(plan: Plan) -> int | None:
-    """How many launches a step's plan has by its own count."""
-    count: int | None = getattr(plan, "launches", None)
-    return count
 
 
 @dataclass(frozen=True)
@@ -106,11 +101,7 @@ def _steps(backend: Backend) -> tuple[Callable[[], Any], Plan]:
     """A training step that has been taken before, and its plan."""
     network, rows = mlp(backend, batch=BATCH)
     trainer = Trainer(network)
-    advance = getattr(trainer, "advance", trainer.step)  # the step that waits for nothing, where there is one
-
-    def step() -> None:
-        advance(rows)
-
+    step = step_of(trainer, rows)
     for _ in range(3):
         step()
     backend.synchronize()

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from tensorflow_lite_bp.acceptance.check import Check, NotHere
-from tensorflow_lite_bp.acceptance.networks import mlp
+from tensorflow_lite_bp.acceptance.networks import mlp, step_of
 from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.graph.trainer import Trainer
 
@@ -48,9 +48,7 @@ def rate(step: Callable[[], Any], wait: Callable[[], Any], batch: int) -> float:
 
 def _ours(batch: int, backend: Backend) -> str:
     network, rows = mlp(backend, batch=batch)
-    trainer = Trainer(network)
-    advance = getattr(trainer, "advance", trainer.step)  # the step that waits for nothing, where there is one
-    return _words(rate(partial(advance, rows), backend.synchronize, batch))
+    return _words(rate(step_of(Trainer(network), rows), backend.synchronize, batch))
 
 
 def _numpys(batch: int, backend: Backend) -> str:

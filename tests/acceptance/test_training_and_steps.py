@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,8 +171,8 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def put(
         *, does: Callable[[], object] = lambda: None, planned: int | None = None, heard: steps.Heard | None = None
     ) -> None:
-        monkeypatch.setattr(steps, "_steps", lambda backend: (does, None))
-        monkeypatch.setattr(steps, "planned_launches", lambda plan: planned)
+        plan = SimpleNamespace(run=lambda: None, **({"launches": planned} if planned is not None else {}))
+        monkeypatch.setattr(steps, "_steps", lambda backend: (does, plan))
         monkeypatch.setattr(steps, "listened", lambda step: heard)
 
     return put
@@ -182,9 +183,9 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     [
         (None, None, ("skipped", "the plan counts no launches")),
         (18, None, ("skipped", "the plan counts 18 launches; counting the real ones needs PyTorch with CUDA")),
-        (18, 20 * 18, ("passed", "18 kernels a step; the plan counts 18 launches")),
-        (18, 20 * 22, ("passed", "22 kernels a step; the plan counts 18 launches")),
-        (18, 20 * 28, ("failed", "28 kernels a step, and the plan counts 18 launches")),
+        (18, 20 * 18, ("passed", "the plan runs 18 kernels, and it counts 18 launches; the whole step runs 18")),
+        (18, 20 * 22, ("passed", "the plan runs 22 kernels, and it counts 18 launches; the whole step runs 22")),
+        (18, 20 * 28, ("failed", "the plan runs 28 kernels, and it counts 18 launches")),
     ],
 )
 def test_launches(planned: int | None, kernels: int | None, expected: tuple[str, str], step) -> None:
