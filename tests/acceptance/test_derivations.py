@@ -13,6 +13,7 @@ from tensorflow_lite_bp.acceptance.check import Check, Failed, NotHere, Outcome,
 from tensorflow_lite_bp.backend import Draw, get_backend
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.declare import registry
+from tensorflow_lite_bp.layers.batch_norm import BatchNorm
 
 
 class OtherRounding(NumpyBackend):
@@ -92,6 +93,16 @@ def test_everything_that_is_declared_is_checked() -> None:
             of = [check.name for check in made if check.group == group and check.name.endswith(dtype)]
             assert {name.partition(" ")[0].rstrip(",") for name in of} == set(registry[category])
     assert len({str(check) for check in made}) == len(made)
+
+
+def test_a_layers_own_state_is_looked_at_too() -> None:
+    found = derivations.layer_results(BatchNorm(), BatchNorm.examples[0], "float64", NumpyBackend())
+    weights = BatchNorm().weights(*BatchNorm.examples[0].shapes)
+    state = {letter for letter, weight in weights.items() if not weight.trainable}
+    learned = weights.keys() - state
+    assert len(state) == len(learned) == 2
+    assert found.keys() == {"Y", "dX", "Y in inference", *state, *(f"d{letter}" for letter in learned)}
+    assert all(np.isfinite(array).all() for array in found.values())
 
 
 def test_another_rounding_passes() -> None:

@@ -134,6 +134,11 @@ SENTENCES = {
         "--backend cupy: the NVIDIA driver supports CUDA 11.4 and this CuPy is built for CUDA 12.9: update the driver "
         "to one that supports CUDA 12" + WITHOUT,
     ),
+    "a driver that is too old though of the same CUDA": (
+        Cupy(status=TOO_OLD, supported=12000),
+        "--backend cupy: the NVIDIA driver supports CUDA 12.0 and this CuPy is built for CUDA 12.9: update the driver "
+        "to one that supports CUDA 12" + WITHOUT,
+    ),
     "a driver that is too old for this CuPy only": (
         Cupy(status=TOO_OLD, supported=12020, built_for=13000),
         "--backend cupy: the NVIDIA driver supports CUDA 12.2 and this CuPy is built for CUDA 13.0: update the driver "
@@ -212,7 +217,11 @@ def test_a_device_is_used_from_then_on(install) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "octets"), [("4GiB", 4 * GIB), ("500 MB", 500_000_000), ("0.5KiB", 512), ("25%", 20 * GIB)]
+    ("typed", "octets"),
+    [
+        *(("4GiB", 4 * GIB), ("500 MB", 500_000_000), ("0.5KiB", 512), ("25%", 20 * GIB), ("3MiB", 3 << 20)),
+        *(("2TiB", 2 << 40), ("7B", 7), ("6kB", 6000), ("5GB", 5 * 10**9), ("1.5TB", 15 * 10**11)),
+    ],
 )
 def test_memory_is_limited(typed: str, octets: int, install) -> None:
     machine = Cupy()
