@@ -16,12 +16,7 @@ class CupyBackend(Backend):
     name = "cupy"
 
     def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
-        cupy = import_cupy()
-        use(cupy, device)
-        if memory_limit is not None:
-            cupy.get_default_memory_pool().set_limit(**limited(memory_limit))
-        if tf32:
-            _allow_tf32(cupy)
+        cupy = opened(device=device, memory_limit=memory_limit, tf32=tf32)
         from cupyx.scipy.special import erf
 
         self.module = cupy
@@ -71,6 +66,22 @@ class CupyBackend(Backend):
 
     def threads(self, count: int | None) -> AbstractContextManager[Any]:
         return nullcontext()
+
+
+def opened(*, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> Any:
+    """The module ``cupy``, which computes as `backend.get_backend` says of these options.
+
+    Raises:
+        InputError: for an option that is wrong here.
+        EnvironmentFailure: when there is no GPU to compute on, or it has no TF32.
+    """
+    cupy = import_cupy()
+    use(cupy, device)
+    if memory_limit is not None:
+        cupy.get_default_memory_pool().set_limit(**limited(memory_limit))
+    if tf32:
+        _allow_tf32(cupy)
+    return cupy
 
 
 def import_cupy() -> Any:

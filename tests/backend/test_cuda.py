@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tensorflow_lite_bp.backend import cuda
-from tensorflow_lite_bp.backend.base import MemoryUse
-from tensorflow_lite_bp.backend.cupy import CupyBackend
+from tensorflow_lite_bp import backend
+from tensorflow_lite_bp.backend import cuda, get_backend
+from tensorflow_lite_bp.backend.cupy import opened
 from tensorflow_lite_bp.cli import main
 from tensorflow_lite_bp.errors import EnvironmentFailure, InputError
 
@@ -106,16 +106,9 @@ class Cupy(ModuleType):
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Put a stand-in (or None for nothing) where `import cupy` finds it."""
 
-    def put(cupy: Any) -> None:
-        special = ModuleType("cupyx.scipy.special")
-        special.erf = None
-        for name in ("cupyx", "cupyx.scipy"):
-            monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        monkeypatch.setitem(sys.modules, "cupyx.scipy.special", special)
-        monkeypatch.setitem(sys.modules, "cupy", cupy)
-
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return put
+    monkeypatch.setattr(backend, "get_backend", get_backend.__wrapped__)  # no backend is kept from one test to another
+    return lambda cupy: monkeypatch.setitem(sys.modules, "cupy", cupy)
 
 
 WITHOUT = "; --backend numpy needs none of it"
@@ -162,7 +155,7 @@ each_sentence = pytest.mark.parametrize(("cupy", "sentence"), SENTENCES.values()
 def test_a_machine_without_a_gpu_is_one_sentence(cupy: Any, sentence: str, install) -> None:
     install(cupy)
     with pytest.raises(EnvironmentFailure) as error:
-        CupyBackend()
+        opened()
     assert str(error.value) == sentence
 
 
@@ -192,7 +185,7 @@ def test_a_cupy_that_cannot_be_imported_says_why(install, tmp_path, monkeypatch:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     with pytest.raises(EnvironmentFailure) as error:
-        CupyBackend()
+        opened()
     assert str(error.value) == (
         "--backend cupy: CuPy is installed and cannot be imported (ImportError: libfoo.so: cannot open): "
         "install it again" + WITHOUT
@@ -209,10 +202,10 @@ def test_what_there_is(install) -> None:
 def test_a_device_is_used_from_then_on(install) -> None:
     machine = Cupy()
     install(machine)
-    CupyBackend(device=1)
+    opened(device=1)
     assert machine.current == 1
     with pytest.raises(InputError) as error:
-        CupyBackend(device=2)
+        opened(device=2)
     assert str(error.value) == "--device 2 is not there: this machine has GPUs 0 to 1"
 
 
@@ -226,7 +219,7 @@ def test_a_device_is_used_from_then_on(install) -> None:
 def test_memory_is_limited(typed: str, octets: int, install) -> None:
     machine = Cupy()
     install(machine)
-    CupyBackend(memory_limit=typed)
+    opened(memory_limit=typed)
     assert machine.pool.limit == octets
 
 
@@ -234,22 +227,20 @@ def test_memory_is_limited(typed: str, octets: int, install) -> None:
 def test_a_limit_that_is_none(typed: str, install) -> None:
     install(Cupy())
     with pytest.raises(InputError) as error:
-        CupyBackend(memory_limit=typed)
+        opened(memory_limit=typed)
     assert str(error.value) == (
         f"--memory-limit takes a size such as 4GiB or 500MB, or a share from 1% to 100%, not `{typed}`"
     )
 
 
-def test_memory_that_is_left(install) -> None:
+def test_memory_that_is_left() -> None:
     machine = Cupy()
-    install(machine)
-    backend = CupyBackend()
-    assert backend.memory_use() == MemoryUse(used=3 * GIB, taken=4 * GIB)
-    assert backend.memory_left() == 71 * GIB  # what the device has, and what the pool keeps unused
+    assert cuda.memory_in_use(machine.pool) == (3 * GIB, 4 * GIB)
+    assert cuda.memory_left(machine) == 71 * GIB  # what the device has, and what the pool keeps unused
     machine.pool.limit = 5 * GIB
-    assert backend.memory_left() == 2 * GIB
+    assert cuda.memory_left(machine) == 2 * GIB
     machine.pool.limit = GIB
-    assert backend.memory_left() == 0
+    assert cuda.memory_left(machine) == 0
 
 
 def test_tf32_is_asked_of_cupy_where_the_gpu_has_it(install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,12 +250,12 @@ def test_tf32_is_asked_of_cupy_where_the_gpu_has_it(install, monkeypatch: pytest
     core._routines_linalg = products
     monkeypatch.setitem(sys.modules, "cupy._core", core)
     install(Cupy())
-    CupyBackend(device=1)
+    opened(device=1)
     assert asked == []
-    CupyBackend(device=1, tf32=True)
+    opened(device=1, tf32=True)
     assert asked == [(np.dtype("float32"), 7)]
     with pytest.raises(EnvironmentFailure) as error:
-        CupyBackend(device=0, tf32=True)
+        opened(device=0, tf32=True)
     assert str(error.value) == (
         "--tf32 needs a GPU of compute capability 8.0 or later, and this one has 7.5: leave it away"
     )
