@@ -32,13 +32,12 @@ class NoGpu(EnvironmentFailure):
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU; ``capability`` is the compute capability (9.0), ``memory`` and ``free`` are bytes."""
+    """One GPU; ``capability`` is the compute capability (9.0), ``memory`` its bytes."""
 
     number: int
     name: str
     capability: str
     memory: int
-    free: int
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,8 @@ def _select(cupy: Any, number: int) -> None:
 
 def _device(cupy: Any, number: int) -> Device:
     facts = cupy.cuda.runtime.getDeviceProperties(number)
-    with cupy.cuda.Device(number):
-        free, total = cupy.cuda.runtime.memGetInfo()
-    return Device(number, facts["name"].decode(), f"{facts['major']}.{facts['minor']}", int(total), int(free))
+    capability = f"{facts['major']}.{facts['minor']}"  # none of this starts the device, which takes a while
+    return Device(number, facts["name"].decode(), capability, int(facts["totalGlobalMem"]))
 
 
 def _built_for(cupy: Any) -> int:

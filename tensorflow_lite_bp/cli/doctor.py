@@ -140,5 +140,5 @@ def _backends(facts: Mapping[str, Any]) -> Lines:
         driver = f"{found['driver']}, " if found["driver"] is not None else ""
         yield "", f"driver: {driver}up to CUDA {shown(found['supported'])}"
     for device in found["devices"]:
-        memory = f"{size(device['memory'])}, {size(device['free'])} free"
-        yield "", f"GPU {device['number']}: {device['name']}, compute capability {device['capability']}, {memory}"
+        capability = f"compute capability {device['capability']}"
+        yield "", f"GPU {device['number']}: {device['name']}, {size(device['memory'])}, {capability}"

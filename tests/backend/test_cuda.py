@@ -68,7 +68,12 @@ class Cupy(ModuleType):
             driverGetVersion=lambda: supported,
             getDeviceCount=self.count,
             memGetInfo=lambda: (70 * GIB, 80 * GIB),
-            getDeviceProperties=lambda number: {"name": b"NVIDIA H100", "major": 9, "minor": 0},
+            getDeviceProperties=lambda number: {
+                "name": b"NVIDIA H100",
+                "major": 9,
+                "minor": 0,
+                "totalGlobalMem": 80 * GIB,
+            },
         )
 
     def count(self) -> int:
@@ -94,10 +99,6 @@ class Cupy(ModuleType):
 
             def use(self) -> None:
                 machine.current = number
-
-            def __enter__(self) -> None: ...
-
-            def __exit__(self, *raised: object) -> None: ...
 
         return Device()
 
@@ -194,7 +195,7 @@ def test_a_cupy_that_cannot_be_imported_says_why(install, tmp_path, monkeypatch:
 
 def test_what_there_is(install) -> None:
     found = cuda.examine(Cupy())
-    gpus = tuple(cuda.Device(number, "NVIDIA H100", "9.0", 80 * GIB, 70 * GIB) for number in (0, 1))
+    gpus = tuple(cuda.Device(number, "NVIDIA H100", "9.0", 80 * GIB) for number in (0, 1))
     assert (found.cupy, found.runtime, found.supported, found.devices) == ("14.2.0", 12090, 12020, gpus)
     assert found.reason is None
 
