@@ -6,7 +6,8 @@ import pytest
 
 from tensorflow_lite_bp.acceptance import Outcome, facts, report
 from tensorflow_lite_bp.acceptance.report import VARIABLES
-from tensorflow_lite_bp.backend import get_backend
+from tensorflow_lite_bp.backend import cuda, get_backend
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
 
 OUTCOMES = [
     Outcome("layers", "tanh, example 1, float32", "passed", "largest difference 6.0e-08"),
@@ -80,3 +81,18 @@ def test_facts_say_what_figures_depend_on(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["device"] == "no GPU, so this run says nothing of one"
     assert (found["options"], found["environment"]) == ("memory limit 80%", "CUPY_TF32=1")
     assert found["versions"].startswith("numpy ")
+
+
+def test_the_gpu_that_computes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = (cuda.Device(0, "NVIDIA H100", "9.0", 80 << 30), cuda.Device(1, "NVIDIA L4", "8.9", 22 << 30))
+    there = cuda.Cuda("14.2.0", 12090, 13000, "580.65.06", gpus, None)
+    monkeypatch.setattr(cuda, "examine", lambda cupy: there)
+    monkeypatch.setattr(cuda, "current", lambda cupy: 1)
+    backend = NumpyBackend()
+    backend.name = "cupy"
+    found = facts(backend, options={})
+    assert [found[name] for name in ("device", "driver", "CuPy")] == [
+        "NVIDIA L4, 22.0 GiB, compute capability 8.9",
+        "580.65.06, up to CUDA 13.0",
+        "14.2.0, built for CUDA 12.9",
+    ]
