@@ -50,6 +50,11 @@ class Backend:
     """Whether several threads compute at once, each on a shard of the batch."""
     cache: int | None = None
     """Bytes that stay in a core's fast memory: what chains of passes are cut to. None where that brings nothing."""
+    queued = False
+    """Whether calls return before they have computed, so that reading a number waits for all that was called. The work
+    is done in the order of the calls, by one shard (`threaded` is false)."""
+    waits = 0
+    """How often the host has waited for queued work, in `to_host`, `number` and `synchronize`."""
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)
@@ -60,6 +65,10 @@ class Backend:
         """A NumPy array of the same values (the array itself where it is one)."""
         raise NotImplementedError
 
+    def number(self, array: Any) -> float:
+        """The value of an array without axes (this waits, as `to_host` does)."""
+        raise NotImplementedError
+
     def from_host(self, array: np.ndarray) -> Any:
         """An array of this backend with the same values."""
         raise NotImplementedError
@@ -67,6 +76,11 @@ class Backend:
     def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
         """Copy host values into an array of this backend of the same shape, converting the dtype."""
         raise NotImplementedError
+
+    def stage(self, array: np.ndarray, *, out: Any) -> None:
+        """`copy_from_host` for what comes with every step: where work is queued it waits for nothing, and the host array
+        may be written to afterwards."""
+        self.copy_from_host(array, out=out)
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
         """Fill with uniform numbers of [0, 1) from the host generator at this address: both backends draw the same."""
@@ -79,6 +93,25 @@ class Backend:
     def take(self, array: Any, indices: Any, *, out: Any) -> Any:
         """The entries of a flat array at these indices, which must lie within it."""
         raise NotImplementedError
+
+    def judge(self, losses: Any, square: Any, margin: float, *, sound: Any, good: Any) -> None:
+        """How a step came out, where its numbers lie, so that nobody waits for them.
+
+        Args:
+            losses: their values.
+            square: the sum of the squares of the gradient, without axes; times ``margin`` it must be finite too.
+            sound: a truth value without axes, which stays true as long as all of these are finite.
+            good: a counter without axes of the steps that left it true.
+        """
+        finite = self.isfinite(losses).all() & self.isfinite(square * margin)
+        self.logical_and(sound, finite, out=sound)
+        self.add(good, sound, out=good)
+
+    def shortening(self, square: Any, longest: float, *, out: Any) -> None:
+        """The factor, at most 1, that brings a vector with this sum of squares to a length of at most ``longest``.
+        Computed in float64, rounded to ``out``, which has no axes."""
+        length = self.sqrt(square.astype(self.float64))
+        self.divide(longest, self.maximum(length, longest), out=out, casting="same_kind")
 
     def sum_shards(self, part: Any, *, out: Any) -> Any:
         """The sum of an array over all shards of the batch; outside of a plan there is one, so this is a copy."""
@@ -105,7 +138,10 @@ class Backend:
         """Give back to the device what is kept and not used."""
 
     def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
-        """A call that a plan makes over and over, in the form that costs least."""
+        """A call that a plan makes over and over, in the form that costs least.
+
+        With ``where``, a truth value without axes, an elementwise function or ``copyto`` writes only if that is true.
+        """
         return partial(function, *args, **kwargs)
 
     def synchronize(self) -> None:

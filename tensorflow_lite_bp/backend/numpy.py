@@ -33,11 +33,15 @@ class NumpyBackend(Backend):
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
 
+    number = staticmethod(float)
+
     def from_host(self, array: np.ndarray) -> Any:
         return np.array(array)
 
     def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
         np.copyto(out, array, casting="same_kind")
+
+    stage = copy_from_host
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
         draw.generator().random(out=out, dtype=out.dtype)

@@ -66,8 +66,9 @@ class Numbers:
             array = shard.arrays[variable.name]
             columns = _one_hot(array, count) if kind in ("class", "token") and count is not None else array
             self._note(Quantity("tensor", variable.name), columns)
+        losses = network.backend.to_host(plan.losses())
         for index, (item, _) in enumerate(network.graph.losses):
-            self.values[Quantity("loss", item.name, str(index))] = np.array(plan.losses()[index]).reshape(1, 1)
+            self.values[Quantity("loss", item.name, str(index))] = np.array(losses[index]).reshape(1, 1)
         for name, view in network.arrays.gradients.views.items():
             self._note(gradient(Quantity("weight", name)), view)
 

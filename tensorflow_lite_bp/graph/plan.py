@@ -22,7 +22,7 @@ from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.layout import Gradient, Layout, Step, buffer_dtype, columns
 from tensorflow_lite_bp.graph.memory import Slot
-from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, only_if, replayed
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.graph.threads import ALONE, Division
 from tensorflow_lite_bp.graph.weights import Weights
@@ -96,7 +96,7 @@ class Plan:
 
     def feed(self, rows: Mapping[str, Any]) -> None:
         """Copy rows-first host arrays into the plan, the sample axis turned to the end."""
-        copy = self.backend.copy_from_host
+        copy = self.backend.stage
         for shard in self.shards:
             for name, turned in shard.fed.items():
                 if name in rows:
@@ -114,14 +114,14 @@ class Plan:
         for call in self.shards[0].advancing:
             call()
 
-    def losses(self) -> np.ndarray:
-        """The value of each loss of the program (this waits for the backend)."""
-        values = [self.backend.to_host(shard.losses) for shard in self.shards]
-        return values[0] if len(values) == 1 else np.sum(values, axis=0)
+    def losses(self) -> Any:
+        """The value of each loss of the program, an array of the backend's."""
+        values = [shard.losses for shard in self.shards]
+        return values[0] if len(values) == 1 else self.backend.sum(self.backend.stack(values), axis=0)
 
     def loss(self) -> float:
-        """The sum of the losses."""
-        return float(sum(self.losses().tolist()))
+        """The sum of the losses (this waits for the backend)."""
+        return float(sum(self.backend.to_host(self.losses()).tolist()))
 
     def gather(self) -> None:
         """Add up the shards' gradients of the weights."""
@@ -308,7 +308,7 @@ class Shard:
         for step, space in self._spaces.items():
             if isinstance(step.derivation, Layer):
                 step.derivation.advance(recorder, space)
-        return recorder.calls
+        return only_if(self.weights.sound, recorder.calls)
 
     def _whole(self, gradient: Gradient) -> Any:
         if gradient.weight is not None:

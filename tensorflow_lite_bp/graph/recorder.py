@@ -84,6 +84,17 @@ class Recorder:
         return len(layouts) == 2 and layouts[0] == layouts[1] and self.backend.address(A) == self.backend.address(B)
 
 
+def only_if(flag: Any, calls: list[Call]) -> list[Call]:
+    """The same calls of elementwise functions, which write nothing unless the flag is true.
+
+    Args:
+        flag: a truth value of the backend's without axes, looked at when the call is made; None for always.
+    """
+    if flag is None:
+        return calls
+    return [Call(call.function, call.args, {**call.kwargs, "where": flag}) for call in calls]
+
+
 def replayed(backend: Backend, calls: list[Call]) -> list[Callable[[], Any]]:
     """The calls, ready to be made again and again."""
     return [backend.bind(call.function, call.args, call.kwargs) for call in calls]

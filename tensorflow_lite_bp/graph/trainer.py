@@ -1,14 +1,21 @@
-"""One training step: forward and backward by the plan, clipping, and the optimizer's update of the flat weights."""
+"""One training step: forward and backward by the plan, clipping, and the optimizer's update of the flat weights.
+
+`Trainer.step` looks at the loss and the gradient before it changes the weights. Where work is queued that would keep
+the device waiting for the host, and `Trainer.advance` does not: the device decides whether a step counts, and the first
+one that is not finite stops all after it. `Trainer.look` says which one it was, and the trainer is as before that step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import isfinite, sqrt
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
+from tensorflow_lite_bp.graph.measures import HostMeasures, QueuedMeasures
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
 from tensorflow_lite_bp.graph.update import Gathering, Update
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -16,6 +23,11 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.graph.evaluation import Totals
     from tensorflow_lite_bp.graph.plan import Plan
     from tensorflow_lite_bp.network import Network
+
+
+Measures = HostMeasures | QueuedMeasures
+Counters = tuple[int, int, int, int, int]
+"""Steps, updates, batches and samples in the sum of gradients, samples in the totals."""
 
 
 class Trainer:
@@ -28,6 +40,7 @@ class Trainer:
         steps: batches that were computed.
         updates: times that the weights were changed; the same number unless batches are accumulated.
         totals: where losses and metrics of the batches are added up, when somebody wants them.
+        unseen: what was counted before each step that `look` has not looked at.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer | None = None, *, accumulate: int | None = None) -> None:
@@ -43,16 +56,29 @@ class Trainer:
         backend, arrays = network.backend, network.arrays
         zeros = backend.zeros_like
         self._slots = {name: zeros(arrays.trainable.flat) for name in self.optimizer.used_slots()}
-        self._sum = zeros(arrays.trainable.flat) if self.accumulate > 1 else None
-        self._gradient = self._sum if self._sum is not None else arrays.gradients.flat
-        threads = network.most_threads
+        self._gradient = arrays.gradients.flat
         self._update = Update(
-            backend, self.optimizer, arrays.trainable.flat, self._gradient, self._slots, threads=threads
+            backend,
+            self.optimizer,
+            arrays.trainable.flat,
+            self._gradient,
+            self._slots,
+            threads=network.most_threads,
+            sound=arrays.sound,
         )
+        self._seen = HostMeasures(backend, self.clip_norm)
+        self._queued = (
+            QueuedMeasures(backend, arrays, self.clip_norm, batches=self.accumulate) if backend.queued else None
+        )
+        self.unseen: list[Counters] = []
         self._gatherings: dict[int, Gathering] = {}
-        self._batches = 0  # whose gradients lie in the sum
+        self._sum: Any = None  # of the gradients of batches that have not led to an update
+        self._batches = 0  # whose gradients lie in it
         self._samples = 0  # in these batches
-        self._mean = _averages(network) if self._sum is not None else False
+        self._mean = False
+        if self.accumulate > 1:
+            self._sum, self._mean = zeros(arrays.trainable.flat), _averages(network)
+            self._add_to_sum, self._clear_sum = self._sum_calls()
 
     def step(self, rows: Mapping[str, Any], *, rate: float | None = None) -> float:
         """Forward, backward and (with every `accumulate`-th batch) update; returns the loss of the batch.
@@ -64,6 +90,7 @@ class Trainer:
         Raises:
             NumericalFailure: when the loss or a gradient is not finite; the weights are then as before.
         """
+        assert not self.unseen, "look at what was queued first"
         plan = self.feed(rows)
         plan.run(self.steps)
         loss = plan.loss()
@@ -71,29 +98,46 @@ class Trainer:
             square = self.gather(plan)
             if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
                 raise NumericalFailure(self._not_finite(plan, loss))
-            self.steps += 1
-            if self.totals is not None:
-                self.totals.add(plan)
-            plan.advance()  # last: its scratch may lie where a tensor lay that was asked for
-            if self._sum is None:
-                self.change(rate, square)
-                return loss
-            self._collect(plan.m)
-        if self._batches == self.accumulate:
-            self.flush(rate=rate)
+            self._take(plan, rate, square, self._seen)
         return loss
+
+    def advance(self, rows: Mapping[str, Any], *, rate: float | None = None) -> None:
+        """`step` that waits for nothing where work is queued, and fails at the next `look`; elsewhere the same.
+
+        From a step that is not finite on, nothing that a trainer keeps is changed.
+        """
+        if self._queued is None:
+            self.step(rows, rate=rate)
+            return
+        plan = self.feed(rows)
+        plan.run(self.steps)
+        with self.network.backend.computing():
+            square = self._queued.square(self._gradient)
+            self._queued.judge(plan.losses(), square)
+            self.unseen.append(self._counters())
+            self._take(plan, rate, square, self._queued)
+
+    def look(self) -> int:
+        """How many of the last steps did not count, as the first of them was not finite; 0 when all is well.
+
+        The trainer is as before that step: `step` says what was not finite, or goes on, if it was only the square of
+        the gradient that is too large a number.
+        """
+        if self._queued is None or not self.unseen:
+            return 0
+        good = self._queued.look()
+        missed = self.unseen[good:]
+        self.unseen = []
+        if missed:
+            self._set_counters(missed[0])
+        return len(missed)
 
     def flush(self, *, rate: float | None = None) -> None:
         """Update with the batches collected so far (the last ones of an epoch); without any, do nothing."""
-        if self._sum is None or self._batches == 0:
-            return
-        xp = self.network.backend
-        with xp.computing():
-            if self._mean:
-                xp.multiply(self._sum, 1.0 / self._samples, out=self._sum)
-            self.change(rate, float(xp.dot(self._sum, self._sum)))
-        self._sum.fill(0)
-        self._batches = self._samples = 0
+        if self._sum is not None and self._batches:
+            assert not self.unseen, "look at what was queued first"
+            with self.network.backend.computing():
+                self._flush(rate, self._seen)
 
     # The pieces of a step
 
@@ -113,21 +157,49 @@ class Trainer:
             self._gatherings[shards] = Gathering(self.network.backend, gradients, threads=threads)
         return self._gatherings[shards].run()
 
-    def change(self, rate: float | None, square: float) -> None:
+    def change(self, rate: float | None, square: Any, measures: Measures | None = None) -> None:
         """Clip the gradient, the sum of whose squares is given, and let the optimizer change the weights."""
-        xp, gradient = self.network.backend, self._gradient
+        gradient, measures = self._gradient, measures if measures is not None else self._seen
         self.updates += 1
         if self.clip_value is not None:
-            xp.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
-            square = float(xp.dot(gradient, gradient))
-        if self.clip_norm is not None and square > self.clip_norm**2:
-            xp.multiply(gradient, self.clip_norm / self._norm(gradient, square), out=gradient)
+            self.network.backend.clip(gradient, -self.clip_value, self.clip_value, out=gradient)
+            square = measures.square(gradient)
+        measures.clip(gradient, square)
         self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
+
+    def _take(self, plan: Plan, rate: float | None, square: Any, measures: Measures) -> None:
+        """What follows a step that is finite, or that the device will find to be."""
+        self.steps += 1
+        if self.totals is not None:
+            self.totals.add(plan)
+        plan.advance()  # last: its scratch may lie where a tensor lay that was asked for
+        if self._sum is None:
+            self.change(rate, square, measures)
+            return
+        self._collect(plan.m)
+        if self._batches == self.accumulate:
+            self._flush(rate, measures)
+
+    def _flush(self, rate: float | None, measures: Measures) -> None:
+        xp, gradient = self.network.backend, self._gradient
+        xp.multiply(self._sum, 1.0 / self._samples if self._mean else 1.0, out=gradient)
+        self.change(rate, measures.square(gradient), measures)
+        self._clear_sum()
+        self._batches = self._samples = 0
+
+    def _sum_calls(self) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """What adds the gradient of a batch to the sum, and what empties the sum."""
+        recorder, sound = Recorder(self.network.backend), self.network.arrays.sound
+        recorder.add(self._sum, self._gradient, out=self._sum)
+        recorder.copyto(self._sum, 0.0)
+        add, clear = replayed(self.network.backend, only_if(sound, recorder.calls))
+        return add, clear
 
     # Its state
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on besides the weights, as host arrays by name."""
+        assert not self.unseen, "look at what was queued first"
         to_host = self.network.backend.to_host
         arrays = {name: np.array(to_host(slot)) for name, slot in self._slots.items()}
         if self._sum is not None:
@@ -160,22 +232,23 @@ class Trainer:
         xp, gradient = self.network.backend, self.network.arrays.gradients.flat
         if self._mean:
             xp.multiply(gradient, float(m), out=gradient)
-        xp.add(self._sum, gradient, out=self._sum)
+        self._add_to_sum()
         self._batches += 1
         self._samples += m
 
-    def _norm(self, gradient: Any, square: float) -> float:
-        """The root of the square, also where that is too large a number."""
-        if isfinite(square):
-            return sqrt(square)
-        xp = self.network.backend
-        largest = float(xp.abs(gradient).max())
-        return largest * sqrt(float(xp.square(gradient / largest).sum()))
+    def _counters(self) -> Counters:
+        samples = self.totals.samples if self.totals is not None else 0
+        return self.steps, self.updates, self._batches, self._samples, samples
+
+    def _set_counters(self, counters: Counters) -> None:
+        self.steps, self.updates, self._batches, self._samples, samples = counters
+        if self.totals is not None:
+            self.totals.samples = samples
 
     def _finite_gradient(self) -> bool:
         """Whether every entry is finite, when the sum of squares is too large a number."""
         xp = self.network.backend
-        return bool(xp.isfinite(self.network.arrays.gradients.flat).all())
+        return bool(xp.number(xp.isfinite(self._gradient).all()))
 
     def _not_finite(self, plan: Plan, loss: float) -> str:
         where = plan.first_not_finite() or "the loss"

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from tensorflow_lite_bp.backend import Backend
-from tensorflow_lite_bp.graph.recorder import Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -26,10 +26,19 @@ class Update:
     Args:
         slots: the optimizer's state by name, as long as the weights.
         threads: at most so many compute.
+        sound: a truth value on the device: nothing is written unless it is true then (None: always).
     """
 
     def __init__(
-        self, backend: Backend, optimizer: Optimizer, W: Any, dW: Any, slots: Mapping[str, Any], *, threads: int
+        self,
+        backend: Backend,
+        optimizer: Optimizer,
+        W: Any,
+        dW: Any,
+        slots: Mapping[str, Any],
+        *,
+        threads: int,
+        sound: Any = None,
     ) -> None:
         self._backend, self._optimizer = backend, optimizer
         names = optimizer.factors(rate=optimizer.rate, step=1)
@@ -44,7 +53,7 @@ class Update:
                 state = {name: slot[block] for name, slot in slots.items()}
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
-            self._works.append(partial(_replay, replayed(backend, recorder.calls)))
+            self._works.append(partial(_replay, replayed(backend, only_if(sound, recorder.calls))))
 
     def apply(self, *, rate: float, step: int) -> None:
         """Change the weights; ``step`` counts from 1."""
@@ -79,7 +88,7 @@ class Gathering:
         for first, *others in blocks:
             for other in others:
                 backend.add(first, other, out=first)
-            square += float(backend.dot(first, first))
+            square += backend.number(backend.dot(first, first))
         self._squares[number] = square
 
 

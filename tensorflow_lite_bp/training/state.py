@@ -65,7 +65,7 @@ class State:
 
     def _begin_epoch(self) -> None:
         self.batch = 0
-        self.totals = self.trainer.totals = Totals(self.network)
+        self.totals = self.trainer.totals = Totals(self.network, sound=self.network.arrays.sound)
 
     def close_epoch(self, train: Mapping[str, float], validation: Mapping[str, float] | None) -> bool:
         """Note what an epoch came to; True when no earlier one was as good, and its weights are kept."""
