@@ -65,7 +65,7 @@ class Backend:
         """A NumPy array of the same values (the array itself where it is one)."""
         raise NotImplementedError
 
-    def number(self, array: Any) -> float:
+    def number(self, array: Any, /) -> float:
         """The value of an array without axes (this waits, as `to_host` does)."""
         raise NotImplementedError
 
@@ -78,8 +78,8 @@ class Backend:
         raise NotImplementedError
 
     def stage(self, array: np.ndarray, *, out: Any) -> None:
-        """`copy_from_host` for what comes with every step: where work is queued it waits for nothing, and the host array
-        may be written to afterwards."""
+        """`copy_from_host` for what comes with every step: where work is queued it waits for nothing, and yet the host
+        array may be written to afterwards."""
         self.copy_from_host(array, out=out)
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
@@ -109,9 +109,9 @@ class Backend:
 
     def shortening(self, square: Any, longest: float, *, out: Any) -> None:
         """The factor, at most 1, that brings a vector with this sum of squares to a length of at most ``longest``.
-        Computed in float64, rounded to ``out``, which has no axes."""
+        Computed in float64, rounded to ``out``, which has no axes; 1 where the square is NaN."""
         length = self.sqrt(square.astype(self.float64))
-        self.divide(longest, self.maximum(length, longest), out=out, casting="same_kind")
+        self.divide(longest, self.fmax(length, longest), out=out, casting="same_kind")
 
     def sum_shards(self, part: Any, *, out: Any) -> Any:
         """The sum of an array over all shards of the batch; outside of a plan there is one, so this is a copy."""

@@ -39,8 +39,8 @@ class Weights(MutableMapping[str, np.ndarray]):
     """The weights of a network by name, as host arrays; assigning checks the shape and copies.
 
     ``trainable`` holds what gradients change, ``state`` what layers keep for themselves (running statistics);
-    ``gradients`` lies beside ``trainable`` with the same places. ``sound``, where work is queued, is a truth value on the
-    device: no step may change them from one that is not finite on, until the host has looked (`graph.measures`).
+    ``gradients`` lies beside ``trainable`` with the same places. Where work is queued, ``sound`` is a truth value on
+    the device: from a step that is not finite on, none changes the weights until the host has looked (`graph.measures`).
     """
 
     def __init__(self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any]) -> None:
@@ -51,7 +51,7 @@ class Weights(MutableMapping[str, np.ndarray]):
         self.gradients = FlatArrays(backend, self._trainable, dtype)
         self._shard_gradients = [self.gradients]
         self.state = FlatArrays(backend, [spec for spec in specs if not spec.trainable], dtype)
-        self.sound = backend.ones((), dtype=bool) if backend.queued else None
+        self.sound: Any = backend.ones((), dtype=bool) if backend.queued else None
         self.arrays: dict[str, Any] = {
             name: self.trainable.views.get(name, self.state.views.get(name)) for name in self.specs
         }

@@ -42,10 +42,9 @@ class Keeper:
         self._saved_at = time.monotonic()
         self._best_saved = 0  # the epoch whose weights lie in the folder
 
-    def save_if_due(self) -> None:
-        """Save when the last time was long enough ago."""
-        if time.monotonic() - self._saved_at >= self._pause:
-            self.save()
+    def due(self) -> bool:
+        """Whether the last time was long enough ago."""
+        return time.monotonic() - self._saved_at >= self._pause
 
     def save(self) -> None:
         """Save the best weights if they are new, then the state: in this order, so that no state lacks its best."""

@@ -4,7 +4,8 @@ What a step computes depends on `State` alone: the order of the samples is a fun
 number of (seed, step), the learning rate of the position and the history. So a training that was killed anywhere and
 resumed comes to the same bits as one that was not, on the NumPy backend with the same versions and threads.
 
-The loop itself never looks at a loss: `Trainer.step` raises as soon as one is not finite, `Totals` adds them up.
+The loop itself never looks at a loss: `Trainer.advance` raises as soon as one is not finite, `Totals` adds them up.
+Where work is queued (`Backend.queued`) it looks now and then whether all steps since were finite: no step waits for it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from tensorflow_lite_bp.network import Network
 
 __all__ = ["Result", "fit"]
+
+LOOK_EVERY = 0.5
+"""Seconds from one look at what was queued to the next, within an epoch."""
 
 
 def fit(
@@ -109,7 +113,8 @@ class Training:
         network.use_class_weights(class_weights(network.program, data))
         self.state = State(network, validates=self.validates)
         self.keeper: Keeper | None = None
-        self._started = time.perf_counter()
+        self._started = self._looked = time.perf_counter()
+        self._again = False
 
     def keep(self, run: Run, *, resume: bool, save_every: float) -> None:
         """Write to a run folder from now on, and go on from what it holds when ``resume`` says so."""
@@ -140,21 +145,43 @@ class Training:
     # One epoch
 
     def _run_epoch(self, interruption: Interruption) -> None:
+        state = self.state
+        while state.batch < self.batches:
+            self._run_batches(interruption)
+        state.trainer.flush(rate=state.rate)
+        self._close_epoch()
+        if interruption.requested and not self._done():
+            raise self._interrupted()
+
+    def _run_batches(self, interruption: Interruption) -> None:
+        """The rest of the epoch, or as much of it as is found to count."""
         state, trainer = self.state, self.state.trainer
         for rows in self._batches():
             middle = state.epoch + (state.batch + 0.5) / self.batches
             state.rate = trainer.optimizer.rate * self.schedule.rate(middle, self.epochs, state.monitored)
-            trainer.step(rows, rate=state.rate)
+            (trainer.step if self._again else trainer.advance)(rows, rate=state.rate)
+            self._again = False
             state.batch += 1
             self.reporter.step(state)
-            if interruption.requested:
+            stops, saves = interruption.requested, self.keeper is not None and self.keeper.due()
+            if trainer.unseen and (stops or saves or self._looks()) and not self._all_count():
+                return
+            if stops:
                 raise self._interrupted()
-            if self.keeper is not None:
-                self.keeper.save_if_due()
-        trainer.flush(rate=state.rate)
-        self._close_epoch()
-        if interruption.requested and not self._done():
-            raise self._interrupted()
+            if self.keeper is not None and saves:
+                self.keeper.save()
+
+    def _looks(self) -> bool:
+        """Whether it is time to look at what was queued."""
+        return self.state.batch == self.batches or time.perf_counter() - self._looked >= LOOK_EVERY
+
+    def _all_count(self) -> bool:
+        """Look. Training goes on with the first step that was not finite: `Trainer.step` takes it again and says where."""
+        missed = self.state.trainer.look()
+        self._looked = time.perf_counter()
+        self.state.batch -= missed
+        self._again = missed > 0
+        return missed == 0
 
     def _batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The rest of this epoch."""
