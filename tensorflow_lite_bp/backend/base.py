@@ -54,7 +54,7 @@ class Backend:
     """Whether calls return before they have computed, so that reading a number waits for all that was called. The work
     is done in the order of the calls, by one shard (`threaded` is false)."""
     waits = 0
-    """How often the host has waited for queued work, in `to_host`, `number` and `synchronize`."""
+    """How often the host has waited for queued work, in `to_host`, `read` and `synchronize`."""
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)
@@ -65,7 +65,7 @@ class Backend:
         """A NumPy array of the same values (the array itself where it is one)."""
         raise NotImplementedError
 
-    def number(self, array: Any, /) -> float:
+    def read(self, array: Any, /) -> float:
         """The value of an array without axes (this waits, as `to_host` does)."""
         raise NotImplementedError
 
@@ -94,24 +94,9 @@ class Backend:
         """The entries of a flat array at these indices, which must lie within it."""
         raise NotImplementedError
 
-    def judge(self, losses: Any, square: Any, margin: float, *, sound: Any, good: Any) -> None:
-        """How a step came out, where its numbers lie, so that nobody waits for them.
-
-        Args:
-            losses: their values.
-            square: the sum of the squares of the gradient, without axes; times ``margin`` it must be finite too.
-            sound: a truth value without axes, which stays true as long as all of these are finite.
-            good: a counter without axes of the steps that left it true.
-        """
-        finite = self.isfinite(losses).all() & self.isfinite(square * margin)
-        self.logical_and(sound, finite, out=sound)
-        self.add(good, sound, out=good)
-
-    def shortening(self, square: Any, longest: float, *, out: Any) -> None:
-        """The factor, at most 1, that brings a vector with this sum of squares to a length of at most ``longest``.
-        Computed in float64, rounded to ``out``, which has no axes; 1 where the square is NaN."""
-        length = self.sqrt(square.astype(self.float64))
-        self.divide(longest, self.fmax(length, longest), out=out, casting="same_kind")
+    def squares(self, array: Any, *, out: Any) -> Any:
+        """The sum of the squares of a flat array; ``out`` has no axes."""
+        return self.dot(array, array, out=out)
 
     def sum_shards(self, part: Any, *, out: Any) -> Any:
         """The sum of an array over all shards of the batch; outside of a plan there is one, so this is a copy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,22 +10,34 @@ import numpy as np
 
 from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse
 from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
+from tensorflow_lite_bp.backend.staging import Staging
 from tensorflow_lite_bp.errors import EnvironmentFailure
 
 
 class CupyBackend(Backend):
     name = "cupy"
+    queued = True
 
     def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
         cupy = opened(device=device, memory_limit=memory_limit, tf32=tf32)
+        import cupyx
         from cupyx.scipy.special import erf
 
         self.module = cupy
         self._erf = erf
+        self._scatter_add = cupyx.scatter_add
+        self._staging = Staging(cupy, cupyx.empty_pinned)
+        self._squares = cupy.ReductionKernel("T x", "T y", "x * x", "a + b", "y = a", "0", "sum_of_squares")
+        self.waits = 0
 
     def to_host(self, array: Any) -> np.ndarray:
+        self.waits += 1
         host: np.ndarray = self.module.asnumpy(array)
         return host
+
+    def read(self, array: Any, /) -> float:
+        self.waits += 1
+        return float(array)
 
     def from_host(self, array: np.ndarray) -> Any:
         return self.module.asarray(array)
@@ -33,14 +46,26 @@ class CupyBackend(Backend):
         # one C-ordered transfer; the device turns the axes when it copies
         self.module.copyto(out, self.module.asarray(np.asarray(array, dtype=out.dtype)))
 
+    def stage(self, array: np.ndarray, *, out: Any) -> None:
+        self._staging.copy(array, out=out)
+
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        out.set(draw.generator().random(out.shape, dtype=out.dtype.type))
+        self.stage(draw.generator().random(out.shape, dtype=out.dtype.type), out=out)
 
     def erf(self, x: Any, *, out: Any) -> Any:
         return self._erf(x, out)
 
     def take(self, array: Any, indices: Any, *, out: Any) -> Any:
         return self.module.take(array, indices, out=out)
+
+    def squares(self, array: Any, *, out: Any) -> Any:
+        return self._squares(array, out)  # `dot` makes an array of all squares
+
+    def bincount(self, array: Any, weights: Any = None, minlength: int = 0) -> Any:
+        """Of numbers below ``minlength``: CuPy's own looks for the largest, and waits for it."""
+        counts = self.module.zeros(minlength, dtype=self.module.float64)
+        self._scatter_add(counts, array, 1.0 if weights is None else weights)
+        return counts
 
     def address(self, array: Any) -> int:
         address: int = array.data.ptr
@@ -59,7 +84,13 @@ class CupyBackend(Backend):
         self.module.get_default_memory_pool().free_all_blocks()
 
     def synchronize(self) -> None:
+        self.waits += 1
         self.module.cuda.get_current_stream().synchronize()
+
+    def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
+        if "where" in kwargs and function is not self.module.copyto:  # the name under which CuPy's ufuncs have it
+            kwargs = {"_where" if name == "where" else name: value for name, value in kwargs.items()}
+        return super().bind(function, args, kwargs)
 
     def computing(self) -> AbstractContextManager[Any]:
         return nullcontext()

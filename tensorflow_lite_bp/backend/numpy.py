@@ -33,7 +33,7 @@ class NumpyBackend(Backend):
     def to_host(self, array: Any) -> np.ndarray:
         return np.asarray(array)
 
-    number = staticmethod(float)
+    read = staticmethod(float)
 
     def from_host(self, array: np.ndarray) -> Any:
         return np.array(array)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from math import isfinite, sqrt
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tensorflow_lite_bp.backend import Backend
+from tensorflow_lite_bp.graph.plan import Calls, Plan
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
 from tensorflow_lite_bp.graph.weights import Weights
 
 
@@ -25,7 +28,7 @@ class HostMeasures:
 
     def square(self, gradient: Any) -> float:
         """The sum of the squares of a flat gradient."""
-        return self._xp.number(self._xp.dot(gradient, gradient))
+        return self._xp.read(self._xp.dot(gradient, gradient))
 
     def clip(self, gradient: Any, square: float) -> None:
         """Shorten a gradient with this sum of squares."""
@@ -37,8 +40,8 @@ class HostMeasures:
         if isfinite(square):
             return sqrt(square)
         xp = self._xp
-        largest = xp.number(xp.abs(gradient).max())
-        return largest * sqrt(xp.number(xp.square(gradient / largest).sum()))
+        largest = xp.read(xp.abs(gradient).max())
+        return largest * sqrt(xp.read(xp.square(gradient / largest).sum()))
 
 
 class QueuedMeasures:
@@ -54,30 +57,57 @@ class QueuedMeasures:
     """
 
     def __init__(self, backend: Backend, weights: Weights, longest: float | None, *, batches: int) -> None:
-        self._xp, self._sound, self._longest = backend, weights.sound, longest
-        self._margin = float(batches**2)
+        self._xp, self._sound, self._margin = backend, weights.sound, float(batches**2)
         dtype = weights.trainable.flat.dtype
-        self._square, self._factor = backend.zeros((), dtype=dtype), backend.zeros((), dtype=dtype)
-        self._good = backend.zeros((), dtype="int64")
+        self._square, self._sum, self._factor = (backend.zeros((), dtype=dtype) for _ in range(3))
+        self._finite, self._good = backend.zeros((), dtype=bool), backend.zeros((), dtype="int64")
+        self._judging: WeakKeyDictionary[Plan, Calls] = WeakKeyDictionary()
+        self._clipping = self._clip(weights.gradients.flat, longest) if longest is not None else []
 
     def square(self, gradient: Any) -> Any:
         """The sum of the squares of a flat gradient; the next call overwrites it."""
-        return self._xp.dot(gradient, gradient, out=self._square)
+        return self._xp.squares(gradient, out=self._square)
 
     def clip(self, gradient: Any, square: Any) -> None:
-        """Shorten a gradient with this sum of squares."""
-        if self._longest is not None:
-            self._xp.shortening(square, self._longest, out=self._factor)
-            self._xp.multiply(gradient, self._factor, out=gradient)
+        """Shorten the weights' gradient, whose square was the last."""
+        for call in self._clipping:
+            call()
 
-    def judge(self, losses: Any, square: Any) -> None:
-        """Count a step, if it and all before it came out finite; else let no step change the weights any more."""
-        self._xp.judge(losses, square, self._margin, sound=self._sound, good=self._good)
+    def judge(self, plan: Plan) -> None:
+        """Count the step that a plan holds and whose square was the last, if it and all before it came out finite; else
+        let no step change the weights any more."""
+        if plan not in self._judging:
+            self._judging[plan] = self._judge(plan.losses())
+        for call in self._judging[plan]:
+            call()
 
     def look(self) -> int:
         """How many steps came out finite before the first that did not, since the last look. From here on steps count
         and change the weights again. This waits for the device."""
-        found = int(self._xp.number(self._good))
+        found = int(self._xp.read(self._good))
         self._good.fill(0)
         self._sound.fill(True)
         return found
+
+    def _judge(self, losses: Any) -> Calls:
+        """A sum is finite only if every term is."""
+        recorder = Recorder(self._xp)
+        recorder.multiply(self._square, self._margin, out=self._sum)
+        for index in range(len(losses)):
+            recorder.add(self._sum, losses[index : index + 1].reshape(()), out=self._sum)
+        recorder.isfinite(self._sum, out=self._finite)
+        recorder.logical_and(self._sound, self._finite, out=self._sound)
+        recorder.add(self._good, self._sound, out=self._good)
+        return replayed(self._xp, recorder.calls)
+
+    def _clip(self, gradient: Any, longest: float) -> Calls:
+        """Multiply by ``longest / max(length, longest)``, computed in float64 as the host does: 1 where nothing is to be
+        shortened. A step that does not count leaves the gradient alone: what lies between weights stays zero."""
+        recorder, work = Recorder(self._xp), self._xp.zeros((), dtype="float64")
+        recorder.copyto(work, self._square)
+        recorder.sqrt(work, out=work)
+        recorder.maximum(work, longest, out=work)
+        recorder.divide(longest, work, out=work)
+        recorder.copyto(self._factor, work)
+        recorder.multiply(gradient, self._factor, out=gradient)
+        return replayed(self._xp, only_if(self._sound, recorder.calls))

@@ -113,7 +113,7 @@ class Trainer:
         plan.run(self.steps)
         with self.network.backend.computing():
             square = self._queued.square(self._gradient)
-            self._queued.judge(plan.losses(), square)
+            self._queued.judge(plan)
             self.unseen.append(self._counters())
             self._take(plan, rate, square, self._queued)
 
@@ -248,7 +248,7 @@ class Trainer:
     def _finite_gradient(self) -> bool:
         """Whether every entry is finite, when the sum of squares is too large a number."""
         xp = self.network.backend
-        return bool(xp.number(xp.isfinite(self._gradient).all()))
+        return bool(xp.read(xp.isfinite(self._gradient).all()))
 
     def _not_finite(self, plan: Plan, loss: float) -> str:
         where = plan.first_not_finite() or "the loss"

@@ -88,7 +88,7 @@ class Gathering:
         for first, *others in blocks:
             for other in others:
                 backend.add(first, other, out=first)
-            square += backend.number(backend.dot(first, first))
+            square += backend.read(backend.dot(first, first))
         self._squares[number] = square
 
 

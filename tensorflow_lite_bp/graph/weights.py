@@ -40,7 +40,7 @@ class Weights(MutableMapping[str, np.ndarray]):
 
     ``trainable`` holds what gradients change, ``state`` what layers keep for themselves (running statistics);
     ``gradients`` lies beside ``trainable`` with the same places. Where work is queued, ``sound`` is a truth value on
-    the device: from a step that is not finite on, none changes the weights until the host has looked (`graph.measures`).
+    the device: from a step that is not finite on, none changes the weights until the host looks (`graph.measures`).
     """
 
     def __init__(self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any]) -> None:

@@ -176,7 +176,7 @@ class Training:
         return self.state.batch == self.batches or time.perf_counter() - self._looked >= LOOK_EVERY
 
     def _all_count(self) -> bool:
-        """Look. Training goes on with the first step that was not finite: `Trainer.step` takes it again and says where."""
+        """Look. Training goes on from the first step that was not finite: `Trainer.step` takes it and says what was."""
         missed = self.state.trainer.look()
         self._looked = time.perf_counter()
         self.state.batch -= missed

@@ -60,6 +60,10 @@ class OnDevice(np.ndarray):
         kwargs = {name: plain(value) for name, value in kwargs.items() if name != "out"}
         return on_device(getattr(ufunc, method)(*map(plain, inputs), **kwargs))
 
+    def __getitem__(self, key: Any) -> Any:
+        keys = key if isinstance(key, tuple) else (key,)  # an entry stays an array, without axes
+        return super().__getitem__(keys if any(part is Ellipsis for part in keys) else (*keys, ...))
+
     def astype(self, *args: Any, **kwargs: Any) -> Any:
         catch_up()
         return on_device(plain(self).astype(*args, **kwargs))
@@ -119,7 +123,7 @@ class QueuedBackend(NumpyBackend):
         self.synchronize()
         return np.array(plain(array))
 
-    def number(self, array: Any, /) -> float:
+    def read(self, array: Any, /) -> float:
         self.synchronize()
         return float(plain(array))
 
