@@ -59,12 +59,12 @@ class CupyBackend(Backend):
         return self.module.take(array, indices, out=out)
 
     def squares(self, array: Any, *, out: Any) -> Any:
-        return self._squares(array, out)  # `dot` makes an array of all squares
+        return self._squares(array, out=out)  # `dot` makes an array of all squares
 
     def bincount(self, array: Any, weights: Any = None, minlength: int = 0) -> Any:
         """Of numbers below ``minlength``: CuPy's own looks for the largest, and waits for it."""
-        counts = self.module.zeros(minlength, dtype=self.module.float64)
-        self._scatter_add(counts, array, 1.0 if weights is None else weights)
+        counts = self.module.zeros(minlength, dtype="float64")
+        self._scatter_add(counts, array, weights if weights is not None else self.module.ones(array.shape, "float64"))
         return counts
 
     def address(self, array: Any) -> int:

@@ -1,9 +1,9 @@
 """How host arrays reach a GPU while it computes: through pinned memory, by a stream of their own.
 
 A copy from ordinary memory stops the host, and one on the stream of the computation waits for all that is queued there.
-So values are first copied to pinned memory, from there to a device buffer by a second stream, and only the copy from the
-buffer to its place is queued behind the computation. Each place has buffers for several batches: while a step computes
-with one, the next is on its way.
+So values are first copied to pinned memory, from there to a device buffer by a second stream, and only the copy from
+that buffer to its place is queued behind the computation. Each place has buffers for several batches: while a step
+computes with one, the next is on its way.
 """
 
 from __future__ import annotations

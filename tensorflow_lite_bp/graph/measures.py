@@ -101,7 +101,7 @@ class QueuedMeasures:
         return replayed(self._xp, recorder.calls)
 
     def _clip(self, gradient: Any, longest: float) -> Calls:
-        """Multiply by ``longest / max(length, longest)``, computed in float64 as the host does: 1 where nothing is to be
+        """Multiply by ``longest / max(length, longest)``, computed in float64 as by the host: 1 where nothing is to be
         shortened. A step that does not count leaves the gradient alone: what lies between weights stays zero."""
         recorder, work = Recorder(self._xp), self._xp.zeros((), dtype="float64")
         recorder.copyto(work, self._square)
