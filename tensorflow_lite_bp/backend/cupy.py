@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,9 +89,12 @@ class CupyBackend(Backend):
         self.module.cuda.get_current_stream().synchronize()
 
     def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
-        if "where" in kwargs and function is not self.module.copyto:  # the name under which CuPy's ufuncs have it
-            kwargs = {"_where" if name == "where" else name: value for name, value in kwargs.items()}
+        if "where" in kwargs and function is not self.module.copyto:  # which alone takes it
+            return partial(self._write_if, kwargs["where"], function, args, kwargs["out"])
         return super().bind(function, args, kwargs)
+
+    def _write_if(self, flag: Any, function: Callable[..., Any], args: tuple[Any, ...], out: Any) -> None:
+        self.module.copyto(out, function(*args), where=flag)
 
     def computing(self) -> AbstractContextManager[Any]:
         return nullcontext()
