@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorflow_lite_bp.graph.recorder import Call, only_if, replayed
-
 if TYPE_CHECKING:
     from tensorflow_lite_bp.graph.plan import Plan
     from tensorflow_lite_bp.network import Network
@@ -28,7 +26,7 @@ class Totals:
         self.samples = 0
         self.losses = network.backend.zeros(len(network.graph.losses), dtype="float64")
         self.sums: dict[str, Any] = {}
-        self._sound = sound
+        self._if_sound = {"where": sound} if sound is not None else {}
         self._factors: dict[int, Any] = {}
         looked_at = [name for item, _ in network.graph.metrics for name in item.inputs]
         self.tensors = tuple(name for name in looked_at if name in network.graph.nodes)
@@ -50,9 +48,7 @@ class Totals:
                 self._add(self.sums[item.name], sums)
 
     def _add(self, total: Any, part: Any) -> None:
-        xp = self.network.backend
-        (add,) = replayed(xp, only_if(self._sound, [Call(xp.add, (total, part), {"out": total})]))
-        add()
+        self.network.backend.copyto(total, total + part, **self._if_sound)
 
     def report(self) -> dict[str, float]:
         """``{"loss": …}`` and every metric under its name; NaN throughout when no sample was added."""
