@@ -84,10 +84,11 @@ def profile(
         "plan_seconds": found.plan_seconds,
         "start_seconds": found.start_seconds,
         "plan_bytes": found.plan_bytes,
+        "waits": found.waits,
         "parts": [_data(row, found) for row in found.rows],
         "step": _data(found.total, found),
     }
-    return Answer(data, text="\n\n".join([_heading(network, found), _table(found), _remarks(found)]))
+    return Answer(data, text="\n\n".join([_heading(network, found), _table(found), _remarks(network, found)]))
 
 
 def _sizes(network: Network, given: Sequence[str]) -> dict[str, int]:
@@ -163,12 +164,15 @@ def _table(found: Profile) -> str:
     return table(lines, right=range(1, 7))
 
 
-def _remarks(found: Profile) -> str:
-    """What the lines do not say: that layers are quicker in one go, and that they share memory."""
+def _remarks(network: Network, found: Profile) -> str:
+    """What the lines do not say: that layers are quicker in one go, that they share memory, and who waits for whom."""
     octets = sum(row.bytes for row in found.rows if row.direction is not None)
+    waiting = (
+        f" The host waits for the device {counted(found.waits, 'time')} in a step." if network.backend.queued else ""
+    )
     return fill(
         f"Layers and losses take {_time(found.parts_seconds)} one by one and {_time(found.plan_seconds)} in one go, "
-        f"as in the step. Their arrays, {size(octets)}, lie in {size(found.plan_bytes)}.",
+        f"as in the step. Their arrays, {size(octets)}, lie in {size(found.plan_bytes)}.{waiting}",
         WIDTH,
     )
 

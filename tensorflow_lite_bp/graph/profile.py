@@ -1,6 +1,6 @@
 """Where the time and the memory of a training step go: each layer and loss, forward and back, and what is around them.
 
-The step is taken again and again on random rows: whole, as `Trainer.step` takes it, and then piece by piece, in the
+The step is taken again and again on random rows: whole, as the training loop takes it, and then piece by piece, in the
 order of computation, so that each piece finds the caches about as a step leaves them. The learning rate is 0: the work
 is the same, and the weights stay as they are.
 
@@ -78,6 +78,7 @@ class Profile:
             through the cache across layers, or where threads wait for each other after each of them.
         start_seconds: what it takes to start a layer or loss by itself. It is taken off each.
         plan_bytes: in which the arrays of layers and losses lie. Dead memory is used again: it is less than their sum.
+        waits: how often the host waits for queued work in a step of the training loop (`Trainer.advance`).
         m: the samples of the batch.
         division: as it came out; a batch has no more shards than samples.
         matrix_gflops: the machine's rate for products of large matrices, one in each of the step's threads, in its
@@ -90,6 +91,7 @@ class Profile:
     plan_seconds: float
     start_seconds: float
     plan_bytes: int
+    waits: int
     m: int
     division: Division
     repetitions: int
@@ -148,6 +150,7 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
         plan_seconds=median(run) - median(start),
         start_seconds=median(start),
         plan_bytes=plan_bytes,
+        waits=_waits(trainer, rows),
         m=plan.m,
         division=Division(len(plan.shards), plan.division.blas),
         repetitions=len(step),
@@ -204,6 +207,15 @@ def _first_step(trainer: Trainer, rows: Mapping[str, Any]) -> Plan:
     return trainer.feed(rows)
 
 
+def _waits(trainer: Trainer, rows: Mapping[str, Any]) -> int:
+    backend = trainer.network.backend
+    before = backend.waits
+    trainer.advance(rows, rate=0.0)
+    after = backend.waits
+    trainer.look()
+    return after - before
+
+
 def _works(trainer: Trainer, plan: Plan, rows: Mapping[str, Any]) -> list[Callable[[], Any]]:
     """The step, all layers and losses in one go, and then the pieces of the step in their order.
 
@@ -212,7 +224,7 @@ def _works(trainer: Trainer, plan: Plan, rows: Mapping[str, Any]) -> list[Callab
     plan.run()
     square = trainer.gather(plan)
     return [
-        partial(trainer.step, rows, rate=0.0),
+        partial(trainer.advance, rows, rate=0.0),
         plan.run,
         partial(trainer.feed, rows),
         *(partial(plan.compute, programs) for _, programs in plan.by_parts()),

@@ -22,7 +22,7 @@ The rules of `forward` and `backward`:
   nothing else; overwrite, never accumulate: the plan adds up what arrives from several uses;
 - ``ws.dX`` is None when nobody needs it;
 - in ``backward`` read only what ``reads`` names, ``dY``, the weights and your saved buffers;
-- only `Layer.advance` changes the layer's own state (weights that are not trainable).
+- only `Layer.advance` changes the layer's own state (weights that are not trainable), by elementwise functions.
 """
 
 from __future__ import annotations

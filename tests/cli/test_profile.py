@@ -66,6 +66,7 @@ def test_json(project: Path, tflbp) -> None:
     measured = {name: found.pop(name) for name in ("matrix_gflops", "parts_seconds", "plan_seconds", "start_seconds")}
     assert all(value > 0 for value in measured.values())
     assert found.pop("plan_bytes") > 0
+    assert found.pop("waits") == 0
     assert found == {
         "file": "points.net",
         "network": "points",

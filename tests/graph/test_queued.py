@@ -19,6 +19,7 @@ from tensorflow_lite_bp import Network
 from tensorflow_lite_bp.backend import Backend, Draw
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.errors import NumericalFailure
+from tensorflow_lite_bp.graph import profile
 from tensorflow_lite_bp.graph.evaluation import Totals
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.training import loop
@@ -330,6 +331,14 @@ def test_what_was_not_looked_at_is_not_saved(queued: QueuedBackend) -> None:
     for use in (trainer.state, partial(trainer.step, batch(1))):
         with pytest.raises(AssertionError, match="look at what was queued first"):
             use()
+
+
+def test_a_profile_says_how_often_the_host_waits(queued: QueuedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "SECONDS_OF_PRODUCTS", 0.0)
+    network = Network.from_text(text("optimizer = adam(0.01)  clip_norm = 1"), backend="cupy")
+    assert profile.profile(network, batch(0), repetitions=1).waits == 0
+    monkeypatch.setattr(Trainer, "advance", Trainer.step)
+    assert profile.profile(network, batch(0), repetitions=1).waits == 2  # the loss, and the gradient's square
 
 
 # The loop
