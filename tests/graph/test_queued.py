@@ -93,11 +93,15 @@ class QueuedBackend(NumpyBackend):
             if "out" in kwargs or name in ("copyto", "put"):
                 self.bind(function, args, kwargs)()
                 return kwargs.get("out")
-            catch_up()
-            args = tuple([plain(part) for part in arg] if isinstance(arg, list) else plain(arg) for arg in args)
-            return on_device(function(*args, **kwargs))
+            return self._at_once(function, *args, **kwargs)
 
+        call.at = partial(self._at_once, getattr(function, "at", None))  # type: ignore[attr-defined]  # a ufunc's
         return call
+
+    def _at_once(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        catch_up()
+        args = tuple([plain(part) for part in arg] if isinstance(arg, list) else plain(arg) for arg in args)
+        return on_device(function(*args, **kwargs))
 
     def bind(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], Any]:
         if function == self.uniform:
