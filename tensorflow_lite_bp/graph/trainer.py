@@ -7,7 +7,7 @@ one that is not finite stops all after it. `Trainer.look` says which one it was,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,13 @@ import numpy as np
 
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.measures import HostMeasures, QueuedMeasures
+from tensorflow_lite_bp.graph.plan import Calls, Plan
 from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
 from tensorflow_lite_bp.graph.update import Gathering, Update
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.graph.evaluation import Totals
-    from tensorflow_lite_bp.graph.plan import Plan
     from tensorflow_lite_bp.network import Network
 
 
@@ -78,7 +78,7 @@ class Trainer:
         self._mean = False
         if self.accumulate > 1:
             self._sum, self._mean = zeros(arrays.trainable.flat), _averages(network)
-            self._add_to_sum, self._clear_sum = self._sum_calls()
+            self._adding, self._clearing = self._sum_calls()
 
     def step(self, rows: Mapping[str, Any], *, rate: float | None = None) -> float:
         """Forward, backward and (with every `accumulate`-th batch) update; returns the loss of the batch.
@@ -184,16 +184,17 @@ class Trainer:
         xp, gradient = self.network.backend, self._gradient
         xp.multiply(self._sum, 1.0 / self._samples if self._mean else 1.0, out=gradient)
         self.change(rate, measures.square(gradient), measures)
-        self._clear_sum()
+        for call in self._clearing:
+            call()
         self._batches = self._samples = 0
 
-    def _sum_calls(self) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    def _sum_calls(self) -> tuple[Calls, Calls]:
         """What adds the gradient of a batch to the sum, and what empties the sum."""
-        recorder, sound = Recorder(self.network.backend), self.network.arrays.sound
-        recorder.add(self._sum, self._gradient, out=self._sum)
-        recorder.copyto(self._sum, 0.0)
-        add, clear = replayed(self.network.backend, only_if(sound, recorder.calls))
-        return add, clear
+        backend, sound = self.network.backend, self.network.arrays.sound
+        adding, clearing = Recorder(backend), Recorder(backend)
+        adding.add(self._sum, self._gradient, out=self._sum)
+        clearing.copyto(self._sum, 0.0)
+        return replayed(backend, only_if(sound, adding.calls)), replayed(backend, only_if(sound, clearing.calls))
 
     # Its state
 
@@ -232,7 +233,8 @@ class Trainer:
         xp, gradient = self.network.backend, self.network.arrays.gradients.flat
         if self._mean:
             xp.multiply(gradient, float(m), out=gradient)
-        self._add_to_sum()
+        for call in self._adding:
+            call()
         self._batches += 1
         self._samples += m
 
