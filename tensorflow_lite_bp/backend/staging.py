@@ -2,8 +2,8 @@
 
 A copy from ordinary memory stops the host, and one on the stream of the computation waits for all that is queued there.
 So values are first copied to pinned memory, from there to a device buffer by a second stream, and only the copy from
-that buffer to its place is queued behind the computation. Each place has buffers for several batches: while a step
-computes with one, the next is on its way.
+that buffer to its place is queued behind the computation. Each place has buffers for two batches: while a step computes
+with one, the next is on its way.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-DEPTH = 3
-"""Pairs of buffers that a place may have: one is computed with, one is on its way, one is filled."""
+DEPTH = 2
+"""Pairs of buffers that a place may have: from one a step takes its batch, in the other the next is on its way."""
 PLACES = 64
 """Places that keep their buffers; the one that was used longest ago gives up its own."""
 
@@ -93,6 +93,6 @@ class Staging:
     def _new_pair(self, out: Any) -> _Pair:
         cuda = self._cupy.cuda
         events = (cuda.Event(disable_timing=True), cuda.Event(disable_timing=True))
-        for event in events:  # so that there is something to wait for
+        for event in events:  # what is queued may still read memory that the new buffer gets
             event.record(cuda.get_current_stream())
         return _Pair(self._pinned(out.shape, out.dtype), self._cupy.empty(out.shape, out.dtype), *events)
