@@ -290,6 +290,23 @@ def test_a_gradient_that_is_not_finite_stops_all_where_the_loss_is_fine(train: s
     assert "the gradient d" in str(same.value)
 
 
+def test_a_loss_that_is_not_finite_stops_all_where_the_gradient_is_fine(queued: QueuedBackend) -> None:
+    source = text("optimizer = adam(0.01)", losses='loss mae(y, v, reduction = "sum")')
+    ours, numpys = (trainer_for(source, backend) for backend in ("cupy", "numpy"))
+    rows = batch(0) | {"v": np.full((8, 3), 3e38)}  # their sum is too large a number, its slopes are 1 and -1
+    before = everything(ours)
+    ours.advance(rows)
+    assert ours.look() == 1
+    assert everything(ours) == before
+    failures = []
+    for trainer in (ours, numpys):
+        with pytest.raises(NumericalFailure) as failure:
+            trainer.step(rows)
+        failures.append(str(failure.value))
+    assert failures[0] == failures[1]
+    assert failures[0].startswith("step 1: the value of the loss `mae` (small.net:7) is not finite (the loss is inf)")
+
+
 @pytest.mark.parametrize("train", ["optimizer = sgd(1e-30)", "optimizer = sgd(0.1)  clip_norm = 1  accumulate = 2"])
 def test_a_square_that_is_too_large_a_number_is_left_to_the_host(train: str, queued: QueuedBackend) -> None:
     """The entries of this gradient are finite in float32, their squares are not."""
