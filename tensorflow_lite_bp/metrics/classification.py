@@ -56,8 +56,18 @@ def scores_for(name: str, Y: TensorType, T: TensorType) -> None:
 def count_classes(xp: Any, decided: Any, T: Any, classes: int) -> Any:
     """Three counts for each class, ``(3, classes)``: decided rightly, decided, and true."""
     decided, T = decided.reshape(-1), T.reshape(-1)
-    right = xp.bincount(T, weights=(decided == T).astype(xp.float64), minlength=classes)
-    return xp.stack([right, xp.bincount(decided, minlength=classes), xp.bincount(T, minlength=classes)])
+    right = (decided == T).astype(xp.float64)
+    return xp.stack([counted(xp, T, classes, right), counted(xp, decided, classes), counted(xp, T, classes)])
+
+
+def counted(xp: Any, places: Any, length: int, amounts: Any = 1.0) -> Any:
+    """How often each number below ``length`` is among the places, float64; ``amounts`` is what each of them counts.
+
+    CuPy's bincount looks at the largest of them first, for which the host waits; the sum of ones is exact in any order.
+    """
+    counts = xp.zeros(length, dtype=xp.float64)
+    xp.add.at(counts, places, amounts)
+    return counts
 
 
 def count_flags(xp: Any, decided: Any, T: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.signature import ShapeMismatch
 from dsl.types import TensorType
-from tensorflow_lite_bp.metrics.classification import Decision
+from tensorflow_lite_bp.metrics.classification import Decision, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,7 @@ class Confusion(Decision, name="confusion"):
     def measure(self, xp: Any, Y: Any, T: Any) -> Any:
         classes = Y.shape[0] if Y.ndim > T.ndim else 2
         pairs = T.astype(xp.int64) * classes + self.decide(xp, Y, T)
-        counts = xp.bincount(pairs.reshape(-1), minlength=classes * classes)
-        return counts.reshape(classes, classes).astype(xp.float64)
+        return counted(xp, pairs.reshape(-1), classes * classes).reshape(classes, classes)
 
     def value(self, sums: Any) -> float:
         return float(sums.trace() / sums.sum())
