@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "host: about NumPy itself, and left out with --strict-double")
+    config.addinivalue_line("markers", "double: needs the double, and is left out without --strict-double")
     if not config.getoption("--strict-double"):
         return
     sys.path.insert(0, str(DOUBLE))
