@@ -150,6 +150,7 @@ def test_a_file_with_mistakes_says_all_of_them(tmp_path: Path) -> None:
     assert [d.code.name for d in error.value.diagnostics if d.severity == "error"] == ["unknown-name", "unknown-name"]
 
 
+@pytest.mark.host
 def test_a_backend_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(InputError, match="backend `torch` is unknown: expected numpy or cupy"):
         Network.from_text(TEXT, backend="torch")

@@ -21,6 +21,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tensorflow_lite_bp.graph.profile.SECONDS_OF_PRODUCTS", 0.0)
 
 
+@pytest.mark.host
 def test_text(project: Path, tflbp) -> None:
     Path("points.csv").unlink()  # no data is read
     ran = tflbp("profile", "points.net", "--steps", 3)
@@ -60,6 +61,7 @@ def test_long_names_fit_a_terminal(project: Path, tflbp) -> None:
     assert "…" in ran.stdout
 
 
+@pytest.mark.host
 def test_json(project: Path, tflbp) -> None:
     found = tflbp("profile", "points.net", "--steps", 2, "--threads", 2, "--json").json
     parts, step = found.pop("parts"), found.pop("step")

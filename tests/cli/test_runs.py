@@ -37,6 +37,7 @@ def test_train(project: Path, tflbp) -> None:
     assert tflbp("train", "points.net", "--quiet").stdout == "runs/points-002\n"
 
 
+@pytest.mark.host
 def test_train_as_json(project: Path, tflbp) -> None:
     ran = tflbp("train", "points.net", "--json", "--quiet", "--out", "here", "--set", "train.epochs=2", "--threads", 1)
     assert (ran.exit_code, ran.stderr) == (0, "")

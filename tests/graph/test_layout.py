@@ -65,7 +65,7 @@ def spoil_dead(shard: Shard, now: int) -> None:
     for slot in shard.layout.memory.slots:
         if slot.first <= now < slot.last:
             dead[slot.offset : slot.offset + slot.bytes] = False
-    shard.memory[dead] = 0xFF
+    shard.memory[shard.backend.from_host(dead)] = 0xFF
 
 
 MODES = ["train", "evaluate", "infer"]
@@ -254,6 +254,7 @@ def array_bytes() -> int:
     return sum(trace.size for trace in arrays.traces)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_peak_that_the_layout_says_is_what_a_plan_holds(threads: int) -> None:
     text, m = CHAIN.format(functions="softplus -> dense(256) -> rms_norm -> dense(16)"), 3000

@@ -105,6 +105,7 @@ def test_what_is_fed_is_not_changed() -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
+@pytest.mark.host
 def test_a_steady_step_allocates_no_array() -> None:
     network = Network.from_text(BRANCHES)
     rows = network.accepted(batch(1 << 16))
@@ -154,18 +155,18 @@ def test_the_first_array_that_is_not_finite_is_named() -> None:
     assert plan.first_not_finite() == "`h.dense.weight`"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.host)])
 def test_parts_one_by_one_compute_what_the_plan_does_in_one_go(threads: int) -> None:
     network = Network.from_text(BRANCHES, precision="float64", threads=threads)
     rows = network.accepted(batch(700))
     plan = network.plan("train", rows)
     assert len(plan.shards) == threads
     plan.feed(rows)
-    found = []
+    found, to_host = [], network.backend.to_host
     for compute in (plan.run, lambda: [plan.compute(programs) for _, programs in plan.by_parts()]):
         network.arrays.gradients.flat.fill(np.nan)
         compute()
         plan.gather()
-        found.append({name: np.array(view) for name, view in network.arrays.gradients.views.items()})
+        found.append({name: np.array(to_host(view)) for name, view in network.arrays.gradients.views.items()})
     for name, gradient in found[0].items():
         np.testing.assert_array_equal(found[1][name], gradient, err_msg=name)

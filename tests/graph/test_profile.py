@@ -91,6 +91,7 @@ def test_bytes_are_those_of_the_arrays(precision: str, size: int) -> None:
     assert 0 < found.plan_bytes <= sum(row.bytes for row in found.rows if row.direction is not None)
 
 
+@pytest.mark.host
 def test_bytes_of_all_shards_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tensorflow_lite_bp.graph.threads.COLUMNS", 0)
     one, two = (measured(network(threads=threads)) for threads in (1, 2))

@@ -269,6 +269,7 @@ train {{ optimizer = adam(0.01)  clip_norm = 1  {more} }}
 """
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("more", ["", "clip_value = 0.1", "accumulate = 2"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_steady_step_makes_no_array(threads: int, more: str) -> None:

@@ -89,7 +89,9 @@ class Machine:
         self.limit: list[int] = [0] * DEVICES
         self.host: Clock = {}
         self.pending: list[Pending] = []
-        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.all: Clock = {}
+        self.blocking: Clock = {}
+        """How far the streams are that wait for the null stream, and it for them."""
         self.current = _Current()
 
     # Memory
@@ -125,10 +127,11 @@ class Machine:
             COUNTERS.by_name[name] += launches
         clock = stream.clock
         _join(clock, self.host)
-        for other in self.streams if not stream.non_blocking else ():
-            if not other.non_blocking and (stream.is_null or other.is_null):
-                _join(clock, other.clock)  # the null stream waits for every blocking stream, and they for it
+        if not stream.non_blocking:
+            _join(clock, self.blocking if stream.is_null else stream.null.clock)
         clock[stream.number] = time = clock.get(stream.number, 0) + 1
+        for known in (self.all, *([] if stream.non_blocking else [self.blocking])):
+            known[stream.number] = time
         for array, written in (*((read, False) for read in reads), *((write, True) for write in writes)):
             self._touch(name, array, written, stream.number, time, clock)
         return stream.number, time
@@ -163,10 +166,7 @@ class Machine:
             copy.finish()
 
     def wait_for_all(self) -> None:
-        clock: Clock = {}
-        for stream in self.streams:
-            _join(clock, stream.clock)
-        self.wait(clock)
+        self.wait(self.all)
 
 
 class _Current(local):

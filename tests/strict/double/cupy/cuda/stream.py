@@ -24,7 +24,6 @@ class Stream:
         self.clock: Clock = {}
         self.is_null, self.non_blocking, self.priority = null, non_blocking, priority or 0
         self._outer: list[Stream] = []
-        MACHINE.streams.add(self)
 
     @property
     def ptr(self) -> int:

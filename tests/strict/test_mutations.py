@@ -1,0 +1,129 @@
+"""A step of training that is right on the double is wrong after one line less, one wait or one keyword more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend.cupy import CupyBackend
+from tensorflow_lite_bp.graph.trainer import Trainer
+from tensorflow_lite_bp.layers.softmax import Softmax
+from tensorflow_lite_bp.network import get_backend
+
+pytestmark = pytest.mark.double
+
+TEXT = """
+network small
+input x: float[4]
+target t: class(3)
+h = x -> dense(8) -> tanh -> dropout(0.3) -> dense(3) -> softmax
+loss nll(h, t)
+output p = h
+train { optimizer = adam(0.01) batch = 8 }
+"""
+WAITS = 2
+"""How often a step waits for the device: it reads the loss, and the square of the gradient."""
+
+
+def check_steps() -> None:
+    """Two steps give NumPy's numbers and wait as often as is known."""
+    from cupy import COUNTERS
+
+    rng = np.random.default_rng(0)
+    batches = [{"x": rng.normal(size=(8, 4)), "t": rng.integers(0, 3, 8)} for _ in range(2)]
+    trained = {}
+    for backend in ("numpy", "cupy"):
+        network = _network(backend)
+        trainer = network.trainer()
+        trainer.step(batches[0])
+        COUNTERS.reset()
+        trainer.step(batches[1])
+        waits = COUNTERS.synchronisations
+        trained[backend] = dict(network.weights)
+    for name, weight in trained["numpy"].items():
+        np.testing.assert_allclose(trained["cupy"][name], weight, rtol=1e-5, atol=1e-7, err_msg=name)
+    assert waits == WAITS, f"a step waits for the device {waits} times, and {WAITS} are known"
+
+
+def _network(backend: str) -> Network:
+    """A network on that backend, the option of the tests or not."""
+    import tensorflow_lite_bp.backend as backends
+    import tensorflow_lite_bp.network as module
+
+    switched, module.get_backend = get_backend, backends.get_backend
+    try:
+        return Network.from_text(TEXT, seed=1, backend=backend)
+    finally:
+        module.get_backend = switched
+
+
+def test_the_code_as_it_is() -> None:
+    check_steps()
+
+
+def without_transfer(self: CupyBackend, array: np.ndarray, *, out: Any) -> None:
+    self.module.copyto(out, np.asarray(array, dtype=out.dtype))
+
+
+def without_copy(self: CupyBackend, array: np.ndarray, *, out: Any) -> None:
+    pass
+
+
+def without_wait(self: CupyBackend, array: Any) -> np.ndarray:
+    """Into pinned memory, and not waited for."""
+    from cupyx import empty_pinned
+
+    found: np.ndarray = self.module.asnumpy(array, out=empty_pinned(array.shape, array.dtype), blocking=False)
+    return found
+
+
+_change, _forward = Trainer.change, Softmax.forward
+
+
+def with_hidden_wait(self: Trainer, rate: float | None, square: float) -> None:
+    if self.network.arrays.gradients.flat.any():
+        _change(self, rate, square)
+
+
+def with_bincount(self: Trainer, rate: float | None, square: float) -> None:
+    self.network.backend.bincount(self.network.backend.zeros(3, dtype="int64"))
+    _change(self, rate, square)
+
+
+def with_keyword(self: Softmax, xp: Any, ws: Any) -> None:
+    _forward(self, xp, ws)
+    xp.max(ws.X, axis=0, keepdims=True, initial=-1.0, out=ws.row)
+
+
+def with_where(self: Softmax, xp: Any, ws: Any) -> None:
+    _forward(self, xp, ws)
+    xp.exp(ws.X, where=True, out=ws.S)
+
+
+MUTATIONS: dict[str, tuple[type, str, Callable[..., Any], type[Exception], str]] = {
+    "a transfer removed": (CupyBackend, "copy_from_host", without_transfer, ValueError, "non-scalar|Unsupported type"),
+    "a batch never copied": (CupyBackend, "copy_from_host", without_copy, AssertionError, "Not equal to tolerance"),
+    "a copy back not waited for": (CupyBackend, "to_host", without_wait, Exception, "not finite|nan|tolerance|wrote"),
+    "a condition on the device": (Trainer, "change", with_hidden_wait, AssertionError, f"{WAITS + 1} times"),
+    "a function that waits": (Trainer, "change", with_bincount, AssertionError, f"{WAITS + 2} times"),
+    "a keyword of NumPy's max": (Softmax, "forward", with_keyword, TypeError, "unexpected keyword argument 'initial'"),
+    "a keyword of NumPy's ufuncs": (Softmax, "forward", with_where, TypeError, "unexpected keyword argument 'where'"),
+}
+
+
+@pytest.mark.parametrize(("cls", "name", "mutant", "error", "match"), MUTATIONS.values(), ids=MUTATIONS.keys())
+def test_a_mutant_is_seen(
+    cls: type,
+    name: str,
+    mutant: Callable[..., Any],
+    error: type[Exception],
+    match: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cls, name, mutant)
+    with pytest.raises((error, TypeError), match=match):
+        check_steps()
