@@ -27,7 +27,9 @@ Arrays = dict[str, np.ndarray]
 
 
 def cases(classes: dict[str, Any]) -> list[Any]:
-    return [pytest.param(cls, ex, id=f"{name}-{k}") for name, cls in classes.items() for k, ex in enumerate(cls.examples)]
+    return [
+        pytest.param(cls, ex, id=f"{name}-{k}") for name, cls in classes.items() for k, ex in enumerate(cls.examples)
+    ]
 
 
 def made(cls: Any, example: Any) -> Any:

@@ -16,7 +16,7 @@ COUNTERS: Any = None
 
 @pytest.fixture(autouse=True)
 def _module() -> None:
-    global cp, COUNTERS  # noqa: PLW0603  # there is no such module in an ordinary run
+    global cp, COUNTERS  # there is no such module in an ordinary run
     import cupy
 
     cp, COUNTERS = cupy, cupy.COUNTERS

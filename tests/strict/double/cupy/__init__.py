@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
 from cupy import cuda
 from cupy._array import ndarray
 from cupy._binding import TABLE

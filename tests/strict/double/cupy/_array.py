@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
 from cupy._binding import bind
 from cupy._machine import MACHINE, Memory, StrictError
 from cupy.cuda.memory import MemoryPointer, alloc, download, upload

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 TABLE: dict[str, Any] = json.loads(Path(__file__).with_name("signatures.json").read_text("utf-8"))
-_UFUNC = " out= dtype= casting="
 _SEQUENCES = frozenset({"shape", "axis", "axes", "strides", "newshape", "reps", "repeats", "shift", "source"})
 _SEQUENCES |= {"destination", "pad_width", "window_shape", "slices", "key"}
 """Parameters that take lists or tuples of numbers."""
@@ -25,7 +24,8 @@ def signature(group: str, name: str, module: str = "cupy") -> inspect.Signature:
         kind = inspect.Parameter.POSITIONAL_ONLY
         operands = [inspect.Parameter(f"x{number}", kind) for number in range(inputs)]
         operands += [inspect.Parameter(f"out{number}", kind, default=None) for number in range(outputs)]
-        keywords = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None) for k in ("out", "dtype", "casting")]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        keywords = [inspect.Parameter(keyword, kind, default=None) for keyword in ("out", "dtype", "casting")]
         return inspect.Signature([*operands, *keywords])
     if group == "function":
         return parsed(TABLE["functions"][module][name])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from cupy._array import (
     checked_dtype,
     computed,
@@ -363,10 +364,6 @@ def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
     return view_of(x, np.lib.stride_tricks.as_strided(raw(x), shape, strides))
 
 
-def _plain(name: str) -> Callable[..., Any]:
-    return Function(name).__call__
-
-
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "arange": _arange,
     "array": _array,
@@ -382,7 +379,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "empty_like": _like("empty_like"),
     "full": _full,
     "full_like": _full_like,
-    "isscalar": lambda element: np.isscalar(element),
+    "isscalar": np.isscalar,
     "matmul": _matmul,
     "may_share_memory": _may_share_memory,
     "ones": _ones,
@@ -414,7 +411,10 @@ _OPERATORS = {
     "mod": "remainder", "pow": "power", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
-_COMPARISONS = {"lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater", "ge": "greater_equal"}
+_COMPARISONS = {
+    "lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "gt": "greater", "ge": "greater_equal",
+}  # fmt: skip
+_UNARY = {"neg": "negative", "abs": "absolute", "invert": "invert"}
 
 
 def complete() -> None:
@@ -427,10 +427,13 @@ def complete() -> None:
         setattr(ndarray, f"__r{sign}__", lambda self, other, f=ufunc: f(other, self))
         setattr(ndarray, f"__i{sign}__", lambda self, other, f=ufunc: f(self, other, out=self))
     for sign, name in _COMPARISONS.items():
-        setattr(ndarray, f"__{sign}__", lambda self, other, f=ufunc_of(name): f(self, other))
-    for sign, name in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
-        setattr(ndarray, f"__{sign}__", lambda self, f=ufunc_of(name): f(self))
-    ndarray.__matmul__ = lambda self, other: Function("matmul")(self, other)
+        ufunc = ufunc_of(name)
+        setattr(ndarray, f"__{sign}__", lambda self, other, f=ufunc: f(self, other))
+    for sign, name in _UNARY.items():
+        ufunc = ufunc_of(name)
+        setattr(ndarray, f"__{sign}__", lambda self, f=ufunc: f(self))
+    product = Function("matmul")
+    ndarray.__matmul__ = lambda self, other, f=product: f(self, other)
     ndarray.__hash__ = None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from cupy._array import is_operand, ndarray, raw
 from cupy._machine import MACHINE
 

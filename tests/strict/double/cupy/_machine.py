@@ -133,25 +133,26 @@ class Machine:
         for known in (self.all, *([] if stream.non_blocking else [self.blocking])):
             known[stream.number] = time
         for array, written in (*((read, False) for read in reads), *((write, True) for write in writes)):
-            self._touch(name, array, written, stream.number, time, clock)
+            self._order(name, array, written, stream)
+            array.memory.accesses.setdefault(stream.number, {})[*array.extent(), written] = time
         return stream.number, time
 
-    def _touch(self, name: str, array: Any, written: bool, stream: int, time: int, clock: Clock) -> None:
+    def _order(self, name: str, array: Any, written: bool, stream: Any) -> None:
+        """See that this access comes after those of other streams that it must not meet."""
         memory = array.memory
         if memory.device_id != self.current.device:
             raise StrictError(f"{name}: an array of device {memory.device_id}, and device {self.current.device} works")
         first, end = array.extent()
         for other, accesses in memory.accesses.items():
-            if other == stream:
+            if other == stream.number:
                 continue
             for (start, stop, was_written), when in accesses.items():
-                if (written or was_written) and start < end and first < stop and when > clock.get(other, 0):
+                if (written or was_written) and start < end and first < stop and when > stream.clock.get(other, 0):
                     raise StrictError(
                         f"{name} {'writes' if written else 'reads'} memory that stream {other} "
                         f"{'writes' if was_written else 'reads'}, and does not wait for it: record an event there, and "
-                        f"let stream {stream} wait for the event"
+                        f"let stream {stream.number} wait for the event"
                     )
-        memory.accesses.setdefault(stream, {})[first, end, written] = time
 
     # The host
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
 from cupy._machine import COUNTERS, MACHINE, TOTAL_MEMORY, Memory, Pending, StrictError
 
 
