@@ -136,26 +136,30 @@ def signature_of(path: tuple[str, ...]) -> inspect.Signature | None:
     Raises:
         KeyError: when neither has it.
     """
-    name, *rest = path
+    name = path[0]
     own = inspect.getattr_static(Backend, name, None)
-    if own is not None or name in Backend.__annotations__:
-        if not inspect.isfunction(own):
-            return None
+    if inspect.isfunction(own):
         signature = inspect.signature(own)
         return signature.replace(parameters=list(signature.parameters.values())[1:])
+    if own is not None or name in Backend.__annotations__:
+        return None
+    return _of_cupy(*path)
+
+
+def _of_cupy(name: str, *rest: str) -> inspect.Signature | None:
     if name in TABLE["ufuncs"]["cupy"]:
         if rest:
             return parameters_of(TABLE["ufunc methods"][rest[0]])
         inputs, outputs = TABLE["ufuncs"]["cupy"][name]
         operands = [*(f"x{k}" for k in range(inputs)), *(f"out{k}=" for k in range(outputs))]
         return parameters_of(" ".join([*operands, "* out= dtype= casting="]))
-    if any(module.startswith(".".join(["cupy", *path])) for module in TABLE["functions"]):
+    if any(f"{module}.".startswith(".".join(["cupy", name, *rest, ""])) for module in TABLE["functions"]):
         return None  # a module
-    if rest:
-        return parameters_of(TABLE["functions"][".".join(["cupy", *path[:-1]])][path[-1]])
-    if name in TABLE["functions"]["cupy"]:
-        return parameters_of(TABLE["functions"]["cupy"][name])
-    if name not in TABLE["names"]:
+    *inner, last = name, *rest
+    functions = TABLE["functions"][".".join(["cupy", *inner])]
+    if last in functions:
+        return parameters_of(functions[last])
+    if rest or name not in TABLE["names"]:
         raise KeyError(name)
     return None  # a dtype or a constant
 
