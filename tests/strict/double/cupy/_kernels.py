@@ -1,48 +1,77 @@
-"""Kernels of one's own: the operands are checked and the launch counted here; what computes is a `runner`.
-
-``cupy.set_runner`` is the seam: tests/strict/kernels.py gives the double one that compiles a kernel's text with g++.
-"""
+"""Kernels of one's own: operands are checked, the launch is counted, and g++ computes what the text says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from cupy import _compiled
 from cupy._array import is_operand, ndarray, raw
+from cupy._compiled import COMPILER, Text
 from cupy._machine import MACHINE
 
-Runner = Callable[["_Kernel", list[Any], list[np.ndarray], int | None], None]
-"""Computes a kernel: gets it, its inputs (host arrays or numbers), the arrays it writes to, and the size if given."""
 
-_RUNNER: list[Runner] = []
+class _Whole:
+    """All memory of a raw parameter's array: where the text goes in it nobody knows."""
 
+    def __init__(self, array: ndarray) -> None:
+        self.memory = array.memory
 
-def set_runner(runner: Runner) -> None:
-    """Let this compute all kernels from now on."""
-    _RUNNER[:] = [runner]
+    def extent(self) -> tuple[int, int]:
+        return 0, self.memory.size
 
 
 class _Kernel:
-    """What both kinds share. ``inputs`` and ``outputs`` are the parameters, ``("raw T x", "S y")`` as declared."""
+    """What both kinds share."""
+
+    text: Text
 
     def __init__(self, in_params: str, out_params: str, name: str, options: dict[str, Any]) -> None:
         self.in_params, self.out_params, self.name, self.options = in_params, out_params, name, options
-        self.inputs = [p.strip() for p in in_params.split(",") if p.strip()]
-        self.outputs = [p.strip() for p in out_params.split(",") if p.strip()]
 
-    def _run(self, inputs: list[Any], outputs: list[Any], size: int | None, stream: Any) -> None:
+    def _split(self, args: tuple[Any, ...], outs: list[Any]) -> tuple[list[Any], list[ndarray]]:
+        """Inputs and outputs, all there and of the device."""
+        count = len(self.text.inputs)
+        inputs, outputs = list(args[:count]), [*args[count:], *outs]
+        if len(inputs) != count or len(outputs) not in (0, len(self.text.outputs)):
+            raise TypeError(f"Wrong number of arguments for kernel '{self.name}': {len(args)}")
+        if not outputs:
+            raise NotImplementedError(f"{self.name}: the double's kernels need the arrays that they write to")
         for operand in (*inputs, *outputs):
             if not is_operand(operand):
                 raise TypeError(f"{self.name}: Unsupported type {type(operand)}")
-        for output in outputs:
-            if not isinstance(output, ndarray):
-                raise TypeError(f"{self.name}: Unsupported type {type(output)} of an output")
-        if not _RUNNER:
-            raise NotImplementedError(f"nothing computes the kernel `{self.name}` here: see tests/strict/kernels.py")
-        MACHINE.work(self.name, [x for x in inputs if isinstance(x, ndarray)], outputs, stream=stream)
-        _RUNNER[0](self, [raw(operand) for operand in inputs], [raw(output) for output in outputs], size)
+        if not all(isinstance(output, ndarray) for output in outputs):
+            raise TypeError(f"{self.name}: an output is no array of the device")
+        return inputs, outputs
+
+    def _note(self, inputs: list[Any], outputs: list[ndarray], stream: Any) -> None:
+        pairs = zip((*self.text.inputs, *self.text.outputs), (*inputs, *outputs), strict=True)
+        touched = [_Whole(x) if p.raw else x for p, x in pairs if isinstance(x, ndarray)]
+        MACHINE.work(self.name, touched[: -len(outputs)], touched[-len(outputs) :], stream=stream)
+
+    def _launch(
+        self, inputs: list[Any], outputs: list[ndarray], shapes: tuple[Any, Any], counts: tuple[int, int], turn: Any
+    ) -> None:
+        """Hand the operands over in C order, and take back what was written; ``shapes`` is what inputs and outputs that
+        are not raw are spread to, ``turn`` brings the items of a result to the end of an input."""
+        values = [raw(operand) for operand in (*inputs, *outputs)]
+        types = _compiled.resolved(self.text, values)
+        handed = []
+        for place, (parameter, value) in enumerate(zip((*self.text.inputs, *self.text.outputs), values, strict=True)):
+            array = np.asarray(value, _compiled.dtype_of(parameter, types))
+            if parameter.raw and not array.flags.c_contiguous:
+                raise NotImplementedError(f"{self.name}: the raw parameter `{parameter.name}` is not contiguous")
+            if not parameter.raw and place < len(inputs):
+                array = np.array(turn(np.broadcast_to(array, shapes[0])), order="C")
+            elif not parameter.raw:
+                array = np.array(np.broadcast_to(array, shapes[1]), order="C")
+            handed.append(array)
+        _compiled.launch(self.text, values, handed, counts)
+        for parameter, output, array in zip(self.text.outputs, outputs, handed[len(inputs) :], strict=True):
+            if not parameter.raw:
+                raw(output)[...] = array
 
 
 class ElementwiseKernel(_Kernel):
@@ -63,15 +92,18 @@ class ElementwiseKernel(_Kernel):
             raise TypeError(f"ElementwiseKernel: unknown {', '.join(sorted(unknown))}")
         super().__init__(in_params, out_params, name, {"preamble": preamble, **kwargs})
         self.operation, self.no_return, self.return_tuple = operation, no_return, return_tuple
+        self.text = _compiled.elementwise(self)
+        COMPILER.know(self.text)
 
     def __call__(self, *args: Any, size: int | None = None, block_size: int = 128, stream: Any = None) -> Any:
-        count = len(self.inputs)
-        if len(args) not in (count, count + len(self.outputs)):
-            raise TypeError(f"Wrong number of arguments for kernel '{self.name}': {len(args)}")
-        inputs, outputs = list(args[:count]), list(args[count:])
-        if not outputs:
-            raise NotImplementedError(f"{self.name}: give it the arrays to write to")
-        self._run(inputs, outputs, size, stream)
+        inputs, outputs = self._split(args, [])
+        self._note(inputs, outputs, stream)
+        pairs = zip((*self.text.inputs, *self.text.outputs), (*inputs, *outputs), strict=True)
+        spread = [np.shape(raw(operand)) for parameter, operand in pairs if not parameter.raw]
+        if size is None and not spread:
+            raise ValueError("Loop size is undecided.")
+        shape = (size,) if size is not None else np.broadcast_shapes(*spread)
+        self._launch(inputs, outputs, (shape, shape), (prod(shape), 1), lambda array: array)
         if self.no_return:
             return None
         return outputs[0] if len(outputs) == 1 and not self.return_tuple else tuple(outputs)
@@ -95,18 +127,24 @@ class ReductionKernel(_Kernel):
         super().__init__(in_params, out_params, name, {"preamble": preamble, "options": options})
         self.map_expr, self.reduce_expr, self.post_map_expr = map_expr, reduce_expr, post_map_expr
         self.identity, self.reduce_type = identity, reduce_type
-        self.axis: Any = None
-        self.keepdims = False
+        self.text = _compiled.reduction(self)
+        COMPILER.know(self.text)
 
     def __call__(
         self, *args: Any, out: Any = None, axis: Any = None, keepdims: bool = False, stream: Any = None
     ) -> Any:
-        count = len(self.inputs)
-        outputs = list(args[count:]) or ([out] if out is not None else [])
-        if not outputs:
-            raise NotImplementedError(f"{self.name}: give it the array to write to")
-        self.axis, self.keepdims = axis, keepdims
-        self._run(list(args[:count]), outputs, None, stream)
+        inputs, outputs = self._split(args, [out] if out is not None else [])
+        self._note(inputs, outputs, stream)
+        pairs = zip(self.text.inputs, inputs, strict=True)
+        shape = np.broadcast_shapes(*(np.shape(raw(x)) for parameter, x in pairs if not parameter.raw))
+        axes = tuple(range(len(shape))) if axis is None else tuple(np.atleast_1d(axis) % len(shape))
+        kept = [place for place in range(len(shape)) if place not in axes]
+        results = tuple(shape[place] for place in kept)
+        expected = tuple(1 if place in axes else size for place, size in enumerate(shape)) if keepdims else results
+        if outputs[0].shape != expected:
+            raise ValueError(f"{self.name}: the output has the shape {outputs[0].shape}, and the result {expected}")
+        counts = prod(results), prod(shape[place] for place in axes)
+        self._launch(inputs, outputs, (shape, expected), counts, lambda array: array.transpose(*kept, *axes))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
