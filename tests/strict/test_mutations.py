@@ -92,7 +92,7 @@ def with_hidden_wait(self: Plan, *args: Any) -> None:
 
 def with_bincount(self: Plan, *args: Any) -> None:
     _run(self, *args)
-    self.backend.bincount(self.backend.zeros(3, dtype="int64"))
+    self.backend.module.bincount(self.backend.zeros(3, dtype="int64"))
 
 
 def with_keyword(self: Softmax, xp: Any, ws: Any) -> None:
@@ -100,9 +100,9 @@ def with_keyword(self: Softmax, xp: Any, ws: Any) -> None:
     xp.max(ws.X, axis=0, keepdims=True, initial=-1.0, out=ws.row)
 
 
-def with_where(self: Softmax, xp: Any, ws: Any) -> None:
+def with_min(self: Softmax, xp: Any, ws: Any) -> None:
     _forward(self, xp, ws)
-    xp.exp(ws.X, where=True, out=ws.S)
+    xp.clip(ws.X, min=0.0, max=1.0, out=ws.S)
 
 
 class Mutation(NamedTuple):
@@ -121,7 +121,7 @@ MUTATIONS = {
     "a condition on the device": Mutation(Plan, "run", with_hidden_wait, f"{WAITS + 1} times"),
     "a function that waits": Mutation(Plan, "run", with_bincount, f"{WAITS + 2} times"),
     "a keyword of NumPy's max": Mutation(Softmax, "forward", with_keyword, "unexpected keyword argument 'initial'"),
-    "a keyword of NumPy's ufuncs": Mutation(Softmax, "forward", with_where, "unexpected keyword argument 'where'"),
+    "a keyword of NumPy's clip": Mutation(Softmax, "forward", with_min, "missing a required argument: 'a_min'"),
 }
 
 
