@@ -77,3 +77,11 @@ def test_kernels_take_part_in_the_order_of_streams(cp: Any) -> None:
     x, y, other = cp.zeros(4), cp.empty(4), cp.cuda.Stream(non_blocking=True)
     with pytest.raises(cp.StrictError, match="copy reads memory that stream 0 writes"):
         kernel(x[:1], y, stream=other)
+
+
+def test_an_output_that_is_not_written_stays(cp: Any) -> None:
+    """It may say no more than how many results there are."""
+    kernel = cp.ReductionKernel("T x, raw T y", "T z", "x", "a + b", "y[_i] = a", "0", "rows")
+    x, y = cp.asarray(np.arange(6.0).reshape(2, 3)), cp.zeros(2)
+    kernel(x, y, cp.broadcast_to(y[:1], (2,)), axis=1)
+    assert host(y).tolist() == [3, 12]

@@ -23,7 +23,7 @@ from cupy._binding import TABLE, bind, refuse_host, signature
 from cupy._machine import COUNTERS, MACHINE
 from cupy.cuda.memory import is_pinned, upload
 
-_VIEWS = frozenset({"broadcast_to", "diagonal", "expand_dims", "moveaxis", "ravel", "reshape", "rollaxis", "squeeze"})
+_VIEWS = frozenset({"diagonal", "expand_dims", "moveaxis", "ravel", "reshape", "rollaxis", "squeeze"})
 _VIEWS |= {"swapaxes", "transpose", "atleast_1d", "atleast_2d", "flip", "array_split", "split", "permute_dims"}
 _WAITING = {"bincount": 2, "nonzero": 1, "flatnonzero": 1, "argwhere": 1, "unique": 1, "count_nonzero": 0}
 """Functions whose result's shape depends on values: CuPy waits for the device so often."""
@@ -364,6 +364,14 @@ def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
     return view_of(x, np.lib.stride_tricks.as_strided(raw(x), shape, strides))
 
 
+def _broadcast_to(array: ndarray, shape: Any) -> ndarray:
+    """As CuPy's, it can be written to."""
+    if not isinstance(array, ndarray):
+        raise TypeError(f"broadcast_to: Unsupported type {type(array)}")
+    spread = np.broadcast_to(raw(array), shape)
+    return view_of(array, np.lib.stride_tricks.as_strided(raw(array), spread.shape, spread.strides))
+
+
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "arange": _arange,
     "array": _array,
@@ -372,6 +380,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "asarray": _asarray,
     "ascontiguousarray": _ascontiguousarray,
     "asnumpy": _asnumpy,
+    "broadcast_to": _broadcast_to,
     "copyto": _copyto,
     "dot": _dot,
     "einsum": _einsum,

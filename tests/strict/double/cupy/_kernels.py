@@ -64,13 +64,14 @@ class _Kernel:
             if parameter.raw and not array.flags.c_contiguous:
                 raise NotImplementedError(f"{self.name}: the raw parameter `{parameter.name}` is not contiguous")
             if not parameter.raw and place < len(inputs):
-                array = np.array(turn(np.broadcast_to(array, shapes[0])), order="C")
+                array = np.ascontiguousarray(turn(np.broadcast_to(array, shapes[0])))
             elif not parameter.raw:
-                array = np.array(np.broadcast_to(array, shapes[1]), order="C")
+                array = np.ascontiguousarray(np.broadcast_to(array, shapes[1]))
             handed.append(array)
+        before = [array.tobytes() for array in handed[len(inputs) :]]
         _compiled.launch(self.text, values, handed, counts)
-        for parameter, output, array in zip(self.text.outputs, outputs, handed[len(inputs) :], strict=True):
-            if not parameter.raw:
+        for output, array, start in zip(outputs, handed[len(inputs) :], before, strict=True):
+            if not np.may_share_memory(array, raw(output)) and array.tobytes() != start:
                 raw(output)[...] = array
 
 
