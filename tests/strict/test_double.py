@@ -149,6 +149,26 @@ def test_products_of_turned_matrices_take_more_launches() -> None:
         assert COUNTERS.launches == launches
 
 
+@pytest.mark.parametrize("turned", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_cublas_multiplies_column_by_column(turned: tuple[int, int]) -> None:
+    """A column-major matrix is the row-major one turned: B A of turned matrices is (A B) turned."""
+    from cupy_backends.cuda.libs import cublas
+
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 5, 4))
+    a, b = (cp.asarray(np.ascontiguousarray(x.swapaxes(1, 2) if t else x)) for x, t in zip((A, B), turned, strict=True))
+    c = cp.empty((2, 3, 4))
+    one, zero = np.array(1.0), np.array(0.0)
+    given = ((b, 5 if turned[1] else 4, 20), (a, 3 if turned[0] else 5, 15))
+    operands = [part for x, leading, step in given for part in (x.data.ptr, 1, leading, step)]
+    sizes, result = (turned[1], turned[0], 4, 3, 5), (c.data.ptr, 1, 4, 12, 2, 70, -1)
+    cublas.gemmStridedBatchedEx(1, *sizes, one.ctypes.data, *operands, zero.ctypes.data, *result)
+    np.testing.assert_allclose(host(c), A @ B, rtol=1e-12)
+    operands[2] = 11  # the last column would lie behind the array
+    with pytest.raises(cp.StrictError, match="bytes behind its memory"):
+        cublas.gemmStridedBatchedEx(1, *sizes, one.ctypes.data, *operands, zero.ctypes.data, *result)
+
+
 def test_memory_has_a_limit() -> None:
     import gc
 

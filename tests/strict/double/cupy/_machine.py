@@ -53,7 +53,7 @@ Clock = dict[int, int]
 """Number of a stream → how many of its works are done."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Memory:
     """An allocation. ``accesses``: stream → (first byte, end, written) → the last such work's time."""
 
@@ -87,6 +87,7 @@ class Machine:
         self.used = [0] * DEVICES
         self.reserved = [0] * DEVICES
         self.limit: list[int] = [0] * DEVICES
+        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
         self.host: Clock = {}
         self.pending: list[Pending] = []
         self.all: Clock = {}
@@ -109,8 +110,16 @@ class Machine:
         memory = Memory(raw[start : start + size], device)
         self.used[device] += rounded
         self.reserved[device] = max(self.reserved[device], self.used[device])
+        self.memories.add(memory)
         weakref.finalize(memory, self._free, device, rounded)
         return memory
+
+    def memory_at(self, address: int) -> Memory:
+        """The allocation in which an address lies."""
+        for memory in self.memories:
+            if memory.ptr <= address < memory.ptr + memory.size:
+                return memory
+        raise StrictError(f"address {address:#x} lies in no memory of the device")
 
     def _free(self, device: int, size: int) -> None:
         self.used[device] -= size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cupy._machine import MACHINE
-from cupy.cuda import memory, runtime, stream
+from cupy.cuda import device, memory, runtime, stream
 from cupy.cuda.memory import (
     MemoryPointer,
     MemoryPool,
@@ -23,8 +23,8 @@ from cupy.cuda.stream import Event, Stream, get_current_stream, get_elapsed_time
 class Device:
     """One of the machine's devices; the current one by default."""
 
-    def __init__(self, device: int | None = None) -> None:
-        self.id = MACHINE.current.device if device is None else int(device)
+    def __init__(self, number: int | None = None, /) -> None:
+        self.id = MACHINE.current.device if number is None else int(number)
         self._outer: list[int] = []
 
     def __int__(self) -> int:
@@ -85,6 +85,7 @@ __all__ = [
     "Stream",
     "alloc",
     "alloc_pinned_memory",
+    "device",
     "get_allocator",
     "get_current_stream",
     "get_device_id",
