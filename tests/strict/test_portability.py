@@ -66,6 +66,7 @@ WAITS = {
     "graph/trainer.py Trainer._norm": "a gradient whose square is no finite number",
     "graph/trainer.py Trainer._finite_gradient": "a gradient whose square is no finite number",
     "graph/trainer.py Trainer._collect": "a number of the host",
+    "graph/trainer.py Trainer.restore": "counters from a checkpoint",
     "graph/update.py Gathering._gather": "the square of the gradient",
 }
 """Functions with a backend that make a Python number of something, and of what."""
@@ -105,20 +106,19 @@ def walk(node: ast.AST, file: str, names: tuple[str, ...], has_backend: bool = F
             yield from walk(child, file, inner, knows)
 
 
-def knows_backend(function: ast.FunctionDef) -> bool:
-    """Whether it is given a backend, or takes one out of something."""
-    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    stored = [node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    return not BACKENDS.isdisjoint({*(argument.arg for argument in arguments), *stored})
-
-
-PLACES = list(places())
-
-
 def is_backend(node: ast.AST) -> bool:
     return (isinstance(node, ast.Name) and node.id in BACKENDS) or (
         isinstance(node, ast.Attribute) and node.attr in BACKENDS
     )
+
+
+def knows_backend(function: ast.FunctionDef) -> bool:
+    """Whether it is given a backend, or has one at hand."""
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return not BACKENDS.isdisjoint(argument.arg for argument in arguments) or any(map(is_backend, ast.walk(function)))
+
+
+PLACES = list(places())
 
 
 def backend_path(node: ast.AST) -> tuple[str, ...] | None:
@@ -217,16 +217,26 @@ def problems_of_methods(found: list[Place]) -> list[str]:
 
 
 def conversions(found: list[Place]) -> dict[str, str]:
-    """Where code that has a backend makes Python numbers or lists of something: the function → the line."""
+    """Where code that has a backend makes Python numbers or lists of something that it has not fetched before: the
+    function → the line."""
     converted = {}
     for place in found:
         node = place.node
-        if place.has_backend and isinstance(node, ast.Call) and node.args[:1] != []:
-            if isinstance(node.func, ast.Name) and node.func.id in ("float", "int", "bool", "complex"):
-                converted[str(place)] = ast.unparse(node)
-        elif place.has_backend and isinstance(node, ast.Attribute) and node.attr in ("item", "tolist"):
+        by_name = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NUMBERS
+        by_method = isinstance(node, ast.Attribute) and node.attr in ("item", "tolist")
+        if place.has_backend and (by_name or by_method) and not fetches(node):
             converted[str(place)] = ast.unparse(node)
     return converted
+
+
+NUMBERS = ("float", "int", "bool", "complex")
+
+
+def fetches(node: ast.AST) -> bool:
+    """Whether values come from a backend's `to_host` or `read`, which say that they wait."""
+    calls = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+    return not names.isdisjoint({"to_host", "read"})
 
 
 def numpy_uses(found: list[Place]) -> dict[str, str]:
