@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,19 @@ METHODS = {
 """Of arrays, in their order as CuPy's documentation has them; `collect` asks CuPy whether each keyword is there."""
 
 MODULES = ("cupy", "cupy.lib.stride_tricks", "cupyx", "cupyx.scipy.special", "cupy.linalg")
+
+
+def _binding() -> Any:
+    """The double's module that reads the table, which imports nothing of the double."""
+    spec = spec_from_file_location("_binding", TABLE.with_name("_binding.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+binding = _binding()
 
 
 def collect() -> dict[str, Any]:
@@ -150,23 +164,6 @@ def _accepts(method: Callable[..., Any], keyword: str) -> bool:
     except TypeError as error:
         return f"'{keyword}'" not in str(error) and "no keyword arguments" not in str(error)
     return True
-
-
-def parameters_of(text: str) -> inspect.Signature:
-    """The signature that the table's notation stands for; defaults are `inspect.Parameter.empty` no more, but None."""
-    kinds = inspect.Parameter
-    found, kind = [], kinds.POSITIONAL_OR_KEYWORD
-    for word in text.split():
-        if word == "*":
-            kind = kinds.KEYWORD_ONLY
-        elif word.startswith("**"):
-            found.append(kinds(word[2:], kinds.VAR_KEYWORD))
-        elif word.startswith("*"):
-            found.append(kinds(word[1:], kinds.VAR_POSITIONAL))
-            kind = kinds.KEYWORD_ONLY
-        else:
-            found.append(kinds(word.rstrip("="), kind, default=None if word.endswith("=") else kinds.empty))
-    return inspect.Signature(found)
 
 
 def table() -> Mapping[str, Any]:

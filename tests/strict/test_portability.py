@@ -17,7 +17,7 @@ import pytest
 
 import tensorflow_lite_bp
 from tensorflow_lite_bp.backend import Backend
-from tests.strict.signatures import parameters_of, table
+from tests.strict.signatures import binding, table
 
 PACKAGE = Path(tensorflow_lite_bp.__file__).parent
 TABLE = table()
@@ -148,17 +148,17 @@ def signature_of(path: tuple[str, ...]) -> inspect.Signature | None:
 
 def _of_cupy(name: str, *rest: str) -> inspect.Signature | None:
     if name in TABLE["ufuncs"]["cupy"]:
-        if rest:
-            return parameters_of(TABLE["ufunc methods"][rest[0]])
-        inputs, outputs = TABLE["ufuncs"]["cupy"][name]
-        operands = [*(f"x{k}" for k in range(inputs)), *(f"out{k}=" for k in range(outputs))]
-        return parameters_of(" ".join([*operands, "* out= dtype= casting="]))
+        found: inspect.Signature = (
+            binding.signature("ufunc method", rest[0]) if rest else binding.signature("ufunc", name)
+        )
+        return found
     if any(f"{module}.".startswith(".".join(["cupy", name, *rest, ""])) for module in TABLE["functions"]):
         return None  # a module
     *inner, last = name, *rest
-    functions = TABLE["functions"][".".join(["cupy", *inner])]
-    if last in functions:
-        return parameters_of(functions[last])
+    module = ".".join(["cupy", *inner])
+    if last in TABLE["functions"][module]:
+        found = binding.signature("function", last, module)
+        return found
     if rest or name not in TABLE["names"]:
         raise KeyError(name)
     return None  # a dtype or a constant
@@ -210,7 +210,7 @@ def problems_of_methods(found: list[Place]) -> list[str]:
         name = node.func.attr
         if backend_path(node.func) is not None or name not in TABLE["methods"] or not node.keywords:
             continue
-        refused = bound(parameters_of(TABLE["methods"][name]), node)
+        refused = bound(binding.signature("method", name), node)
         if refused is not None and "unexpected keyword" in refused:
             problems.append(f"{place}: `{ast.unparse(node)}`: {refused}")
     return problems

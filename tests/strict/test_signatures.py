@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.strict.signatures import METHODS, VERSION, collect, parameters_of, table
+from tests.strict.signatures import METHODS, VERSION, binding, collect, table
 
 
 def cupy_is_there() -> bool:
@@ -40,7 +40,7 @@ def test_the_table_is_of_one_version() -> None:
 )
 def test_what_the_notation_stands_for(text: str, taken: list, refused: list) -> None:
     for args, kwargs in taken:
-        parameters_of(text).bind(*args, **kwargs)
+        binding.parsed(text).bind(*args, **kwargs)
     for args, kwargs in refused:
         with pytest.raises(TypeError):
-            parameters_of(text).bind(*args, **kwargs)
+            binding.parsed(text).bind(*args, **kwargs)
