@@ -141,9 +141,43 @@ def test_views_are_views_and_copies_are_launches() -> None:
     assert x[1].data.ptr == x.data.ptr + 24
 
 
+METHODS: dict[str, Callable[[Any], Any]] = {
+    "all": lambda x: x.all(axis=0),
+    "argmax": lambda x: x.argmax(axis=1),
+    "argsort": lambda x: x.argsort(axis=0),
+    "clip": lambda x: x.clip(1.0, 3.0),
+    "cumsum": lambda x: x.cumsum(axis=1),
+    "dot": lambda x: x.dot(x.T),
+    "mean": lambda x: x.mean(axis=(0, 1), keepdims=True),
+    "repeat": lambda x: x.repeat(2, axis=0),
+    "std": lambda x: x.std(ddof=1),
+    "sum": lambda x: x.sum(axis=0, dtype="float32"),
+    "trace": lambda x: x.trace(),
+    "operators": lambda x: (2 - x) / 3 + abs(-x).sum() ** 2 // 5 - (x > 1) * (x @ x.T).sum(axis=0)[:1],
+    "iteration": sum,
+}
+
+
+@pytest.mark.parametrize("use", METHODS.values(), ids=METHODS.keys())
+def test_methods_and_operators_give_numpys_numbers(use: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4)) * 3
+    expected = np.asarray(use(x))
+    found = host(use(cp.asarray(x)))
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_arrays_of_arrays_are_stacked_on_the_device() -> None:
+    x = cp.asarray(np.arange(3.0))
+    COUNTERS.reset()
+    assert cp.array([x, x]).shape == (2, 3)
+    assert (COUNTERS.uploads, COUNTERS.synchronisations) == (0, 0)
+
+
 def test_products_of_turned_matrices_take_more_launches() -> None:
     x, y = cp.zeros((2, 3, 3)), cp.empty((2, 3, 3))
-    for launches, a, out in ((1, x, y), (2, x.swapaxes(1, 2), y), (2, x, y.swapaxes(1, 2))):
+    every = ((1, x, y), (2, x.swapaxes(1, 2), y), (2, x, y.swapaxes(1, 2)), (4, x[:1], y))
+    for launches, a, out in every:
         COUNTERS.reset()
         cp.matmul(a, x, out=out)
         assert COUNTERS.launches == launches

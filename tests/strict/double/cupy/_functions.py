@@ -192,18 +192,17 @@ def _array(
         kept = not copy and (dtype is None or checked_dtype(dtype) == obj.dtype)
         return obj if kept else obj.astype(dtype if dtype is not None else obj.dtype)
     if arrays_in(obj):
-        return _SPECIAL["stack"](list(obj))
+        stacked: ndarray = Function("stack")(list(obj))
+        return stacked
     host = np.array(obj, dtype=dtype, order="C", ndmin=ndmin)
-    checked_dtype(host.dtype)
     made = ndarray(host.shape, host.dtype)
-    if host.size:
-        staged = host  # CuPy copies into pinned memory of its own first, unless the array is pinned
+    if host.size:  # CuPy copies into pinned memory of its own first, unless the array is pinned
         if isinstance(obj, np.ndarray) and is_pinned(obj) and obj.dtype == host.dtype and obj.flags.c_contiguous:
             upload(made.data, obj.reshape(-1).view(np.uint8), stream=None, asynchronous=not blocking)
             return made
         COUNTERS.uploads += 1
         MACHINE.work("upload", [], [made], launches=0)
-        made._values[...] = staged
+        made._values[...] = host
         if blocking:
             MACHINE.wait(MACHINE.current.stream.clock)
     return made
@@ -323,7 +322,11 @@ def _matmul(*, args: tuple[Any, ...], out: Any = None, **options: Any) -> ndarra
     with np.errstate(all="ignore"):
         values = np.matmul(raw(a), raw(b), **{k: v for k, v in options.items() if v is not None})
     batched = max(a.ndim, b.ndim) > 2
-    launches = 1 + (sum(not operand.flags.c_contiguous for operand in (a, b)) if batched else 0)
+    launches = 1
+    if batched:
+        launches += sum(not operand.flags.c_contiguous for operand in (a, b))
+    if batched and a.shape[:-2] != b.shape[:-2]:  # addresses of all matrices, axis by axis
+        launches += 3 * (max(a.ndim, b.ndim) - 2)
     if out is None:
         return computed("matmul", values, [a, b], launches=launches)
     if out.shape != values.shape:
@@ -449,6 +452,8 @@ def complete() -> None:
 def _method(name: str) -> Callable[..., Any]:
     def call(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         given = bind("method", name, args, kwargs)
+        if name == "clip":
+            return Function(name)(self, given.get("min"), given.get("max"), given.get("out"))
         return Function(name)(self, *given.values()) if name == "put" else Function(name)(self, **given)
 
     return call
