@@ -27,7 +27,7 @@ output p = h
 train { optimizer = adam(0.01) batch = 8 }
 """
 WAITS = 2
-"""How often a step waits for the device: it reads the loss, and the square of the gradient."""
+"""How often `Trainer.step` waits for the device: it reads the loss, and the square of the gradient."""
 
 
 def check_steps() -> None:
@@ -44,9 +44,14 @@ def check_steps() -> None:
         COUNTERS.reset()
         trainer.step(batches[1])
         waits = COUNTERS.synchronisations
+        COUNTERS.reset()
+        trainer.advance(batches[0])
+        hidden = COUNTERS.synchronisations
+        assert trainer.look() == 0
         trained[backend] = dict(network.weights)
     for name, weight in trained["numpy"].items():
         np.testing.assert_allclose(trained["cupy"][name], weight, rtol=1e-5, atol=1e-7, err_msg=name)
+    assert hidden == 0, f"a step that waits for nothing waits {hidden} times"
     assert waits == WAITS, f"a step waits for the device {waits} times, and {WAITS} are known"
 
 
@@ -118,8 +123,8 @@ MUTATIONS = {
     "a transfer removed": Mutation(CupyBackend, "copy_from_host", without_transfer, "Unsupported type"),
     "a batch never copied": Mutation(CupyBackend, "copy_from_host", without_copy, "Not equal to tolerance"),
     "a copy back not waited for": Mutation(CupyBackend, "to_host", without_wait, "is not finite"),
-    "a condition on the device": Mutation(Plan, "run", with_hidden_wait, f"{WAITS + 1} times"),
-    "a function that waits": Mutation(Plan, "run", with_bincount, f"{WAITS + 2} times"),
+    "a condition on the device": Mutation(Plan, "run", with_hidden_wait, "waits 1 times"),
+    "a function that waits": Mutation(Plan, "run", with_bincount, "waits 2 times"),
     "a keyword of NumPy's max": Mutation(Softmax, "forward", with_keyword, "unexpected keyword argument 'initial'"),
     "a keyword of NumPy's clip": Mutation(Softmax, "forward", with_min, "missing a required argument: 'a_min'"),
 }

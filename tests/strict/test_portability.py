@@ -25,6 +25,7 @@ BACKENDS = {"xp", "backend", "_backend", "_xp"}
 """Names of variables and attributes that hold a backend."""
 
 HOST_PACKAGES = {
+    "acceptance": "compares what was fetched from two backends",
     "cli": "reads and writes files and the terminal",
     "data": "tables and their preprocessing, before anything is fed to a plan",
     "exchange": "ONNX models and what onnxruntime computes with them",
@@ -38,7 +39,6 @@ HOST_FUNCTIONS = {
     "graph/evaluation.py Totals.add": "sums that were fetched",
     "graph/evaluation.py Totals.report": "sums that were fetched",
     "graph/evaluation.py Totals.restore": "sums from a file",
-    "graph/plan.py Plan.losses": "losses that were fetched",
     "graph/plan.py Plan._rows": "tensors that were fetched",
     "graph/plan.py Plan._finite": "an array that was fetched, after a failure",
     "graph/plan.py Shard._own": "tables of layers, before they go to the device",
@@ -61,13 +61,13 @@ HOST_FUNCTIONS = {
 """Where NumPy computes in the packages that know a backend, and on what."""
 
 WAITS = {
-    "graph/trainer.py Trainer.flush": "the square of the gradient, which decides about clipping",
-    "graph/trainer.py Trainer.change": "the square of the clipped gradient",
-    "graph/trainer.py Trainer._norm": "a gradient whose square is no finite number",
-    "graph/trainer.py Trainer._finite_gradient": "a gradient whose square is no finite number",
+    "acceptance/steps.py _counted": "a number of the host",
+    "graph/evaluation.py Totals.add": "a number of the host",
+    "graph/evaluation.py Totals.report": "a number of the host",
+    "graph/evaluation.py Totals.restore": "a number from a file",
+    "graph/measures.py QueuedMeasures.__init__": "a number of the host",
     "graph/trainer.py Trainer._collect": "a number of the host",
     "graph/trainer.py Trainer.restore": "counters from a checkpoint",
-    "graph/update.py Gathering._gather": "the square of the gradient",
 }
 """Functions with a backend that make a Python number of something, and of what."""
 
