@@ -183,10 +183,11 @@ def bound(signature: inspect.Signature, call: ast.Call) -> str | None:
 def problems_of_names(found: list[Place]) -> list[str]:
     """Attributes of backends that CuPy does not have, and calls that it does not take."""
     problems = []
+    asked = {(str(place), asked_for(place.node)) for place in found}
     for place in found:
         node = place.node
         path = backend_path(node.func if isinstance(node, ast.Call) else node)
-        if path is None:
+        if path is None or (str(place), path[0]) in asked:
             continue
         try:
             signature = signature_of(path)
@@ -198,6 +199,15 @@ def problems_of_names(found: list[Place]) -> list[str]:
             if refused is not None:
                 problems.append(f"{place}: `{ast.unparse(node)}`: {refused}")
     return problems
+
+
+def asked_for(node: ast.AST) -> str | None:
+    """The name in ``hasattr(xp, "name")``: a function that asks first may use it."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr":
+        name = node.args[1]
+        if is_backend(node.args[0]) and isinstance(name, ast.Constant):
+            return str(name.value)
+    return None
 
 
 def problems_of_methods(found: list[Place]) -> list[str]:
