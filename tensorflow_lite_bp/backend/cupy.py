@@ -21,13 +21,12 @@ class CupyBackend(Backend):
 
     def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
         cupy = opened(device=device, memory_limit=memory_limit, tf32=tf32)
-        import cupyx
+        from cupyx import empty_pinned
         from cupyx.scipy.special import erf
 
         self.module = cupy
         self._erf = erf
-        self._scatter_add = cupyx.scatter_add
-        self._staging = Staging(cupy, cupyx.empty_pinned)
+        self._staging = Staging(cupy, empty_pinned)
         self._squares = cupy.ReductionKernel("T x", "T y", "x * x", "a + b", "y = a", "0", "sum_of_squares")
         self.waits = 0
 
@@ -61,12 +60,6 @@ class CupyBackend(Backend):
 
     def squares(self, array: Any, *, out: Any) -> Any:
         return self._squares(array, out=out)  # `dot` makes an array of all squares
-
-    def bincount(self, array: Any, weights: Any = None, minlength: int = 0) -> Any:
-        """Of numbers below ``minlength``: CuPy's own looks for the largest, and waits for it."""
-        counts = self.module.zeros(minlength, dtype="float64")
-        self._scatter_add(counts, array, weights if weights is not None else self.module.ones(array.shape, "float64"))
-        return counts
 
     def address(self, array: Any) -> int:
         address: int = array.data.ptr
