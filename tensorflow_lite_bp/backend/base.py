@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.graph.recorder import Call
 
 
 @dataclass
@@ -31,6 +34,14 @@ class Draw:
         seed = self.seed & 0xFFFFFFFFFFFFFFFF
         counter = np.array([0, self.step, self.index, self.shard], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=np.array([seed, tag], dtype=np.uint64), counter=counter))
+
+
+class Program(list[Callable[[], Any]]):
+    """What is called in order, again and again. ``launches`` is how often that starts work on the device."""
+
+    def __init__(self, calls: Iterable[Callable[[], Any]], launches: int) -> None:
+        super().__init__(calls)
+        self.launches = launches
 
 
 class Backend:
@@ -88,6 +99,21 @@ class Backend:
     def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
         """A call that a plan makes over and over, in the form that costs least."""
         return partial(function, *args, **kwargs)
+
+    def factor(self, dtype: Any) -> Any:
+        """A number that recorded calls read as they read an array, and that ``fill`` changes from step to step."""
+        return self.zeros((), dtype=dtype)
+
+    def program(
+        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
+    ) -> Program:
+        """Recorded calls, in the form that costs least to make all of them in order.
+
+        Args:
+            private: stretches of memory (addresses from, to) that nobody looks at when the calls are done.
+            constants: arrays whose values never change.
+        """
+        return Program([self.bind(call.function, call.args, call.kwargs) for call in calls], len(calls))
 
     def synchronize(self) -> None:
         """Wait until everything that was started is done."""

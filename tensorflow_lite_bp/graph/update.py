@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from tensorflow_lite_bp.backend import Backend
-from tensorflow_lite_bp.graph.recorder import Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -26,6 +26,9 @@ class Update:
     Args:
         slots: the optimizer's state by name, as long as the weights.
         threads: at most so many compute.
+
+    Attributes:
+        launches: how often an update starts work on the device.
     """
 
     def __init__(
@@ -33,18 +36,22 @@ class Update:
     ) -> None:
         self._backend, self._optimizer = backend, optimizer
         names = optimizer.factors(rate=optimizer.rate, step=1)
-        self._by = {name: backend.zeros((), dtype=W.dtype) for name in names}
+        self._by = {name: backend.factor(W.dtype) for name in names}
         self._works = []
+        self.launches = 0
         arrays = 2 + len(slots) + optimizer.scratch
         for part in cuts(backend, W, arrays=arrays, threads=threads):
             recorder = Recorder(backend)
             longest = max((block.stop - block.start for block in part), default=0)
             scratch = [backend.empty(longest, dtype=W.dtype) for _ in range(optimizer.scratch)]
+            private = [(backend.address(array), backend.address(array) + array.nbytes) for array in scratch]
             for block in part:
                 state = {name: slot[block] for name, slot in slots.items()}
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
-            self._works.append(partial(_replay, replayed(backend, recorder.calls)))
+            program = backend.program(recorder.calls, private=private)
+            self.launches += program.launches
+            self._works.append(partial(_replay, program))
 
     def apply(self, *, rate: float, step: int) -> None:
         """Change the weights; ``step`` counts from 1."""

@@ -1,0 +1,33 @@
+"""CuPy's plan without CuPy: the launches that it would be asked for, computed by NumPy in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tensorflow_lite_bp.backend.base import Program
+from tensorflow_lite_bp.backend.fusion.count import launched
+from tensorflow_lite_bp.backend.fusion.program import Single, Step, program
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.graph.recorder import Call
+
+
+class PlannedBackend(NumpyBackend):
+    """Plans as the CuPy backend does, with arrays of NumPy. It is there to count and to test, on any machine."""
+
+    name = "planned"
+    threaded = False
+    cache = None
+
+    def program(
+        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
+    ) -> Program:
+        steps = program(calls, self, private=private, constants=constants)
+        ordered = [call for step in steps for call in self.calls_of(step)]
+        return Program([self.bind(call.function, call.args, call.kwargs) for call in ordered], launched(steps, self))
+
+    def calls_of(self, step: Step) -> list[Call]:
+        """The recorded calls that a launch stands for, in an order in which they give the same."""
+        return [step.launch.call] if isinstance(step.launch, Single) else [work.call for work in step.launch.works]
