@@ -151,11 +151,17 @@ def launches(calls: Sequence[Call], backend: Backend, constants: Sequence[Any] =
     reader = Reader(backend, constants)
     for call in calls:
         work = reader.read(call)
-        if work is None:
+        if work is None or not _sound(work):
             made.append(Single(call, *reader.touched(call)))
         else:
             _place(work, made)
     return made
+
+
+def _sound(work: Work) -> bool:
+    """Whether no thread reads what another one writes, when the call is a kernel by itself."""
+    statement = _of_threads(work)
+    return all(safe(access, statement.out) for access in statement.reads if access is not None)
 
 
 def _place(work: Work, made: list[Launch]) -> None:

@@ -209,7 +209,9 @@ class _Scope:
             for statement in run.statements:
                 if statement.work.reduction is None:
                     yield from self.statement(statement)
-                else:  # of one item
+                elif statement.work.reduction == "argmax":  # of one item, as are those below
+                    yield from self.store(statement, "0", "int64")
+                else:
                     lines, value = self.value(statement)
                     yield from [*lines, *self.store(statement, value, statement.work.computes)]
             return

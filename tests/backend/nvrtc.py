@@ -1,0 +1,92 @@
+"""Compile generated kernels with NVIDIA's compiler, without a driver: all private names of CuPy that this takes.
+
+They are those of CuPy 14.2.0, which is pinned where this is run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cupy
+import numpy as np
+import nvidia
+from cupy._core import _carray, _kernel, _reduction, _scalar, core
+from cupy.cuda import compiler
+
+from tensorflow_lite_bp.backend.fusion.kernels import OPTIONS, Kernels, ordered
+from tensorflow_lite_bp.backend.fusion.source import Source
+
+_ARRAY, _INDEXER, _SCALAR = 1, 2, 3  # kinds of arguments
+_BLOCK = 512  # threads of a block of a reduction
+
+
+def cubin(source: Source, architecture: int) -> bytes:
+    """The kernel as machine code for an architecture (80, 90).
+
+    Raises:
+        cupy.cuda.compiler.CompileException: with the compiler's words.
+    """
+    headers = "".join(f"#include <{header}>\n" for header in core._cupy_header_list)
+    folders = [core._get_header_dir_path(), *(str(path) for path in Path(nvidia.__path__[0]).glob("*/include"))]
+    includes = tuple(f"-I{folder}" for folder in folders)
+    includes += tuple(core._get_cccl_include_options())
+    options = (*OPTIONS, "-ftz=true", "--std=c++17", f"-arch=sm_{architecture}", *includes)
+    program = compiler._NVRTCProgram(headers + full_text(source), "kernel.cu", method="cubin")
+    machine, _ = program.compile(options)
+    return bytes(machine)
+
+
+def full_text(source: Source) -> str:
+    """What CuPy makes of a kernel."""
+    kernel = Kernels(cupy).kernel(source)
+    return _reduction_text(kernel, source) if source.rounds else _elementwise_text(kernel, source)
+
+
+def _elementwise_text(kernel: Any, source: Source) -> str:
+    arrays, numbers, written = ordered(source.parameters)
+    infos = (*map(_array, arrays), *(_number(p.dtype) for p in numbers), *map(_array, written), _indexer(1))
+    text: str = _kernel._get_elementwise_kernel_code(
+        infos, _kernel._TypeMap(()), kernel.params, kernel.operation, kernel.name, kernel.preamble
+    )
+    return text
+
+
+def _reduction_text(kernel: Any, source: Source) -> str:
+    arrays, numbers, written = ordered(source.parameters)
+    given = (*arrays, *written)
+    like, result = _spread(given[0].dtype, 2), _spread(written[-1].dtype, 1)
+    infos = (like, *map(_array, given), *(_number(p.dtype) for p in numbers), result, _indexer(2), _indexer(1))
+    text: str = _reduction._ReductionKernel_get_cached_function_code(
+        kernel.nin,
+        kernel.nout,
+        kernel._params,
+        (*infos, _number("int32")),
+        _kernel._TypeMap((("IndexT", np.int32),)),
+        kernel.name,
+        _BLOCK,
+        kernel.reduce_type,
+        kernel.identity,
+        kernel.map_expr,
+        kernel.reduce_expr,
+        kernel.post_map_expr,
+        kernel.preamble,
+        kernel.options,
+    )
+    return text
+
+
+def _array(parameter: Any) -> Any:
+    return _kernel._ArgInfo(_ARRAY, cupy.ndarray, np.dtype(parameter.dtype), 1, True, True)
+
+
+def _spread(dtype: str, axes: int) -> Any:
+    return _kernel._ArgInfo(_ARRAY, cupy.ndarray, np.dtype(dtype), axes, False, True)
+
+
+def _number(dtype: str) -> Any:
+    return _kernel._ArgInfo(_SCALAR, _scalar.CScalar, np.dtype(dtype), 0, True, True)
+
+
+def _indexer(axes: int) -> Any:
+    return _kernel._ArgInfo(_INDEXER, _carray.Indexer, None, axes, True, True)
