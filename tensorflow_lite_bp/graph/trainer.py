@@ -95,6 +95,11 @@ class Trainer:
         self._sum.fill(0)
         self._batches = self._samples = 0
 
+    @property
+    def update(self) -> Update:
+        """The passes over all weights that end a step."""
+        return self._update
+
     # The pieces of a step
 
     def feed(self, rows: Mapping[str, Any]) -> Plan:

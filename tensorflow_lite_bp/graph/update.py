@@ -28,7 +28,8 @@ class Update:
         threads: at most so many compute.
 
     Attributes:
-        launches: how often an update starts work on the device.
+        calls: recorded ones.
+        launches: how often they start work on the device.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Update:
         names = optimizer.factors(rate=optimizer.rate, step=1)
         self._by = {name: backend.factor(W.dtype) for name in names}
         self._works = []
-        self.launches = 0
+        self.calls = self.launches = 0
         arrays = 2 + len(slots) + optimizer.scratch
         for part in cuts(backend, W, arrays=arrays, threads=threads):
             recorder = Recorder(backend)
@@ -50,6 +51,7 @@ class Update:
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
             program = backend.program(recorder.calls, private=private)
+            self.calls += len(recorder.calls)
             self.launches += program.launches
             self._works.append(partial(_replay, program))
 
