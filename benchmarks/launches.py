@@ -38,24 +38,27 @@ class Launches:
     Attributes:
         recorded: calls of forward, backward and update, each a launch of its own without fusion.
         plan: of the layers and losses, forward and backward.
+        square: of the gradient's length, by which the step is known to be finite.
         states: of what layers keep for themselves (running statistics).
         update: of the optimizer.
     """
 
     recorded: int
     plan: int
+    square: int
     states: int
     update: int
 
     @property
     def step(self) -> int:
-        return self.plan + self.states + self.update
+        return self.plan + self.square + self.states + self.update
 
 
 def counted(name: str) -> Launches:
     """Of one of `NETWORKS`, as the CuPy backend plans it."""
     from tensorflow_lite_bp import Network
     from tensorflow_lite_bp.backend.planned import PlannedBackend
+    from tensorflow_lite_bp.graph.recorder import Call
 
     task = NETWORKS[name].task
     with patch("tensorflow_lite_bp.network.get_backend", lambda name: PlannedBackend()):
@@ -64,8 +67,12 @@ def counted(name: str) -> Launches:
     x, y = next(task.batches())
     plan = trainer.feed({"x": x, "y": y})
     (shard,) = plan.shards
-    calls = len(shard.program) + len(shard.advancing) + trainer.update.calls
-    return Launches(calls, plan.launches, shard.advancing.launches, trainer.update.launches)
+    backend, gradient = network.backend, network.arrays.gradients.flat
+    square = backend.program(
+        [Call(backend.dot, (gradient, gradient), {"out": backend.zeros((), dtype=gradient.dtype)})]
+    )
+    calls = len(shard.program) + len(square) + len(shard.advancing) + trainer.update.calls
+    return Launches(calls, plan.launches, square.launches, shard.advancing.launches, trainer.update.launches)
 
 
 def operators_of_pytorch(task: Task) -> int | None:
@@ -108,13 +115,13 @@ _INSIDE = frozenset(f"aten::{name}" for name in ("as_strided_", "copy_", "fill_"
 def table() -> str:
     """Markdown."""
     lines = [
-        "| training step | recorded calls | launches | of these forward and back, states, update | at most | "
+        "| training step | recorded calls | launches | forward and back + square + states + update | at most | "
         "operators of PyTorch eager |",
         "|---|---|---|---|---|---|",
     ]
     for name, case in NETWORKS.items():
         found, operators = counted(name), operators_of_pytorch(case.task)
-        parts = f"{found.plan} + {found.states} + {found.update}"
+        parts = f"{found.plan} + {found.square} + {found.states} + {found.update}"
         beside = "not installed" if operators is None else str(operators)
         lines.append(f"| {case.what} | {found.recorded} | {found.step} | {parts} | {case.most} | {beside} |")
     return "\n".join(lines)

@@ -30,4 +30,6 @@ class PlannedBackend(NumpyBackend):
 
     def calls_of(self, step: Step) -> list[Call]:
         """The recorded calls that a launch stands for, in an order in which they give the same."""
-        return [step.launch.call] if isinstance(step.launch, Single) else [work.call for work in step.launch.works]
+        if isinstance(step.launch, Single):
+            return [step.launch.call]
+        return [work.call for work in step.launch.works if work.call is not None]

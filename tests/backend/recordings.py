@@ -86,6 +86,11 @@ def _functions(dtype: str) -> Iterator[Recording]:
             out = np.empty(rows.shape[1 - axis], dtype)
             call = Call(getattr(XP, name), (rows,), {"axis": axis, "out": out})
             yield Recording(f"{name} of {length} on axis {axis}", [call], {"rows": rows, "out": out})
+    long = np.random.default_rng(0).uniform(-1, 1, 3 << 15).astype(dtype)
+    total = np.empty((), dtype)
+    yield Recording("a long sum", [Call(XP.sum, (long,), {"axis": None, "out": total})], {"long": long, "total": total})
+    square = Call(XP.dot, (long, long), {"out": total})
+    yield Recording("a long square", [square], {"long": long, "total": total})
 
 
 def _layers(dtype: str) -> Iterator[Recording]:

@@ -238,6 +238,20 @@ def test_a_reduction_of_rows_takes_what_is_before_and_after_it() -> None:
     assert (rows.threads, rows.rounds, len(rows.items), len(rows.after.statements)) == (40, 60, 2, 1)
 
 
+def test_a_long_row_is_reduced_by_many_blocks_first() -> None:
+    X, total = arrays((5 << 15,), ())
+
+    def record(xp: Any) -> None:
+        xp.square(X, out=X)
+        xp.sum(X, axis=None, out=total)
+        xp.multiply(total, 0.5, out=total)
+
+    first, last = fused(record)
+    assert (first.threads, first.rounds) == (1024, 160)
+    assert [statement.work.name for statement in first.items] == ["square"]
+    assert (last.threads, last.rounds, len(last.after.statements)) == (1, 1024, 1)
+
+
 def test_a_row_that_is_needed_whole_before_its_items_go_on() -> None:
     """Softmax: the same threads go through their columns once more for each result."""
     X, row = arrays((10, 30), (1, 30))

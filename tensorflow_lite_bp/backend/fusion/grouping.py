@@ -154,7 +154,8 @@ def launches(calls: Sequence[Call], backend: Backend, constants: Sequence[Any] =
         if work is None or not _sound(work):
             made.append(Single(call, *reader.touched(call)))
         else:
-            _place(work, made)
+            for part in reader.halves(work):
+                _place(part, made)
     return made
 
 
@@ -243,7 +244,9 @@ def _in_segment(segment: Segment, work: Work) -> Iterator[tuple[Segment, Stateme
         fewer = segment.over(work.threads) if segment.threads % work.threads == 0 else None
         if fewer is not None:
             yield fewer, _of_threads(work)
-    elif any(run.rounds > 1 for run in segment.runs):
+    elif any(run.rounds > 1 for run in segment.runs) or (
+        work.threads <= MANY and any(_depends_on(work, statement.work) for statement in segment.statements)
+    ):
         turned = columns(work, segment.threads)
         if turned is not None:
             yield segment.copy(), turned
@@ -254,7 +257,7 @@ def _after_rows(launch: Rows, work: Work) -> Rows | None:
     if work.reduction is not None or work.name in ("take", "put"):
         return None
     statement = _of_threads(work) if work.threads == launch.threads else columns(work, launch.threads)
-    if statement is None or (statement.rounds > 1 and (statement.rounds > SHORT or not _depends(work, launch))):
+    if statement is None or (statement.rounds > 1 and (statement.rounds > SHORT or not _uses(work, launch))):
         return None
     if not all(_safe_together(before, statement) for before in launch.statements):
         return None
@@ -371,6 +374,11 @@ def _depends(work: Work, launch: Launch) -> bool:
     if isinstance(launch, Single):
         return _clash(work, launch.reads, launch.writes)
     return any(_depends_on(work, before) for before in launch.works)
+
+
+def _uses(work: Work, launch: Rows) -> bool:
+    """Whether a work reads what a launch writes."""
+    return any(not apart(access, before.out) for access in work.whole[:-1] for before in launch.statements)
 
 
 def _depends_on(work: Work, before: Work) -> bool:

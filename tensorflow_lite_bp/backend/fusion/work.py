@@ -7,17 +7,23 @@ as ``(g, rows, o, columns)`` and the next one as ``(o, rows, columns)`` is count
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.fusion.access import Access, Dim, Dims, apart, count, merged, moving
+from tensorflow_lite_bp.backend.fusion.access import Access, Dim, Dims, apart, count, merged, moving, split
 from tensorflow_lite_bp.backend.fusion.functions import C_TYPES, COMPARISONS, FLOATS, FUNCTIONS, LOGICAL, REDUCTIONS
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.backend.base import Backend
     from tensorflow_lite_bp.graph.recorder import Call
+
+
+LONG = 1 << 15
+"""Items that a block of threads reduces to one number while another launch would begin."""
+ROWS = 1 << 10
+"""Into at most so many rows a longer one is cut."""
 
 
 class Number:
@@ -66,13 +72,14 @@ class Work:
     """One call that a kernel can do.
 
     Attributes:
+        call: None for the first half of one.
         name: of the elementwise function, or what is done to the operands before they are reduced.
         reduction: ``sum``, ``mean``, ``max``, ``argmax``; None for elementwise calls.
         guarded: whether something is written only if a truth value without axes is true: the last but one of ``reads``.
             The last one is then what stands there before.
     """
 
-    call: Call
+    call: Call | None
     name: str
     reads: list[Operand]
     out: Operand
@@ -137,7 +144,7 @@ class Reader:
     def __init__(self, backend: Backend, constants: Sequence[Any] = ()) -> None:
         self._backend = backend
         self._names: dict[Callable[..., Any], str] = {}
-        for name in (*FUNCTIONS, *REDUCTIONS, "argmax", "take", "put", "matmul"):
+        for name in (*FUNCTIONS, *REDUCTIONS, "argmax", "take", "put", "matmul", "dot"):
             self._names.setdefault(getattr(backend, name), name)
         self._counted = [self._access(array) for array in constants if self._counts(array)]
         self._facts: list[tuple[Access, str, int]] = []  # where, "multiples" or "own", of how many columns
@@ -163,17 +170,14 @@ class Reader:
     # Calls
 
     def _work(self, call: Call, name: str) -> Work | None:
+        others = {"matmul": self._dots, "dot": self._dot, "take": self._take, "put": self._put}
+        if name in others:
+            return others[name](call)
         if name == "copyto":
             target, source = call.args
             return self._map(call, name, [source], target)
         if name in FUNCTIONS:
             return self._map(call, name, list(call.args), call.kwargs["out"])
-        if name == "matmul":
-            return self._dots(call)
-        if name == "take":
-            return self._take(call)
-        if name == "put":
-            return self._put(call)
         return self._reduction(call, name)
 
     def _map(self, call: Call, name: str, values: list[Any], out: Any) -> Work | None:
@@ -222,6 +226,33 @@ class Reader:
             Operand(B, address(B), (Dim(len(B), B.strides[0]),), (Dim(B.shape[1], B.strides[1]),)),
         ]
         return Work(call, "multiply", reads, Operand(out, address(out), (Dim(len(out), out.strides[0]),)), "sum")
+
+    def _dot(self, call: Call) -> Work | None:
+        """The scalar product of two vectors."""
+        (A, B), out = call.args, call.kwargs.get("out")
+        if out is None or not A.ndim == B.ndim == 1 or out.ndim != 0:
+            return None
+        reads = [Operand(X, self._backend.address(X), (), (Dim(X.shape[0], X.strides[0]),)) for X in (A, B)]
+        return Work(call, "multiply", reads, Operand(out, self._backend.address(out), ()), "sum")
+
+    def halves(self, work: Work) -> list[Work]:
+        """A reduction of a long row to one number in two steps: many rows first, each for a block of threads.
+
+        Their results lie in an array that is made here.
+        """
+        if work.reduction not in REDUCTIONS or work.threads > 1 or work.rounds <= LONG:
+            return [work]
+        rows = max(count for count in range(1, ROWS + 1) if work.rounds % count == 0)
+        parts = self._backend.empty(rows, dtype=work.out.value.dtype)
+        reads = []
+        for operand in work.reads:
+            found = split(operand.reduced, work.rounds // rows) if operand.is_array else None
+            if operand.is_array and found is None:
+                return [work]
+            reads.append(replace(operand, kept=found[0], reduced=found[1]) if found is not None else operand)
+        place, dims = self._backend.address(parts), (Dim(rows, parts.itemsize),)
+        first = Work(None, work.name, reads, Operand(parts, place, dims), work.reduction)
+        return [first, Work(work.call, "copyto", [Operand(parts, place, (), dims)], work.out, work.reduction)]
 
     def _take(self, call: Call) -> Work | None:
         (array, index), out = call.args, call.kwargs["out"]
