@@ -5,13 +5,14 @@ It knows nothing of C: it takes the addresses that the analysis found, and the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensorflow_lite_bp.backend.fusion.access import Access, Dims
 from tensorflow_lite_bp.backend.fusion.grouping import Kernel, Launch, Rows, Segment, Single, Statement
+from tensorflow_lite_bp.graph.recorder import Call
 
 
 class Interpreter:
@@ -20,17 +21,18 @@ class Interpreter:
     Args:
         memory: these bytes.
         seed: of the order in which threads run.
+        library: makes the calls that are left to it.
     """
 
-    def __init__(self, memory: np.ndarray, seed: int) -> None:
-        self._memory = memory
+    def __init__(self, memory: np.ndarray, seed: int, library: Callable[[Call], None]) -> None:
+        self._memory, self._library = memory, library
         self._base = memory.__array_interface__["data"][0]
         self._rng = np.random.default_rng(seed)
 
     def run(self, launches: Sequence[Launch]) -> None:
         for launch in launches:
             if isinstance(launch, Single):
-                launch.call.function(*launch.call.args, **launch.call.kwargs)
+                self._library(launch.call)
             elif isinstance(launch, Kernel):
                 self._together([self._thread(s, j) for s in launch.segments for j in range(s.threads)])
             else:

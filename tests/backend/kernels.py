@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,6 +22,7 @@ from tensorflow_lite_bp.backend.fusion.functions import C_TYPES
 from tensorflow_lite_bp.backend.fusion.grouping import Single
 from tensorflow_lite_bp.backend.fusion.program import Step
 from tensorflow_lite_bp.backend.fusion.source import Source
+from tensorflow_lite_bp.graph.recorder import Call
 
 COMPILER = shutil.which("g++")
 
@@ -95,11 +96,15 @@ def call(function: Any, source: Source) -> None:
     function((ctypes.c_void_p * len(addresses))(*addresses))
 
 
-def run(steps: Sequence[Step], functions: Any) -> None:
-    """All launches in order: our kernels as `compiled` made them, the others by NumPy."""
+def plain(call: Call) -> None:
+    call.function(*call.args, **call.kwargs)
+
+
+def run(steps: Sequence[Step], functions: Any, library: Callable[[Call], None] = plain) -> None:
+    """All launches in order: our kernels as `compiled` made them, what is left to the library by that function."""
     for step in steps:
         if step.source is None:
             assert isinstance(step.launch, Single)
-            step.launch.call.function(*step.launch.call.args, **step.launch.call.kwargs)
+            library(step.launch.call)
         else:
             call(functions[step.source.key, step.source.threads, step.source.rounds], step.source)
