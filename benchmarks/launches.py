@@ -13,6 +13,12 @@ from unittest.mock import patch
 from benchmarks.contenders.ours import net_text
 from benchmarks.ladder import CNN_28, MEDIUM, RESNET
 from benchmarks.work import SGD, Adam, Task
+from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend.fusion.program import Step
+from tensorflow_lite_bp.backend.planned import PlannedBackend
+from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.recorder import Call
+from tensorflow_lite_bp.graph.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -56,16 +62,7 @@ class Launches:
 
 def counted(name: str) -> Launches:
     """Of one of `NETWORKS`, as the CuPy backend plans it."""
-    from tensorflow_lite_bp import Network
-    from tensorflow_lite_bp.backend.planned import PlannedBackend
-    from tensorflow_lite_bp.graph.recorder import Call
-
-    task = NETWORKS[name].task
-    with patch("tensorflow_lite_bp.network.get_backend", lambda name: PlannedBackend()):
-        network = Network.from_text(net_text(task))
-    trainer = network.trainer()
-    x, y = next(task.batches())
-    plan = trainer.feed({"x": x, "y": y})
+    network, trainer, plan = _made(name, PlannedBackend())
     (shard,) = plan.shards
     backend, gradient = network.backend, network.arrays.gradients.flat
     square = backend.program(
@@ -73,6 +70,30 @@ def counted(name: str) -> Launches:
     )
     calls = len(shard.program) + len(square) + len(shard.advancing) + trainer.update.calls
     return Launches(calls, plan.launches, square.launches, shard.advancing.launches, trainer.update.launches)
+
+
+def planned(name: str) -> list[Step]:
+    """All launches of a training step of one of `NETWORKS`."""
+    found: list[Step] = []
+
+    class Kept(PlannedBackend):
+        def steps(self, *args: Any, **kwargs: Any) -> list[Step]:
+            steps = super().steps(*args, **kwargs)
+            found.extend(steps)
+            return steps
+
+    _made(name, Kept())
+    return found
+
+
+def _made(name: str, backend: PlannedBackend) -> tuple[Network, Trainer, Plan]:
+    """A network with the plan of its first batch."""
+    task = NETWORKS[name].task
+    with patch("tensorflow_lite_bp.network.get_backend", lambda name: backend):
+        network = Network.from_text(net_text(task))
+    trainer = network.trainer()
+    x, y = next(task.batches())
+    return network, trainer, trainer.feed({"x": x, "y": y})
 
 
 def operators_of_pytorch(task: Task) -> int | None:

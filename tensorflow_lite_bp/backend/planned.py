@@ -24,12 +24,19 @@ class PlannedBackend(NumpyBackend):
     def program(
         self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
     ) -> Program:
-        steps = program(calls, self, private=private, constants=constants)
-        ordered = [call for step in steps for call in self.calls_of(step)]
+        steps = self.steps(calls, private=private, constants=constants)
+        ordered = [call for step in steps for call in _calls_of(step)]
         return Program([self.bind(call.function, call.args, call.kwargs) for call in ordered], launched(steps, self))
 
-    def calls_of(self, step: Step) -> list[Call]:
-        """The recorded calls that a launch stands for, in an order in which they give the same."""
-        if isinstance(step.launch, Single):
-            return [step.launch.call]
-        return [work.call for work in step.launch.works if work.call is not None]
+    def steps(
+        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
+    ) -> list[Step]:
+        """The launches, in order."""
+        return program(calls, self, private=private, constants=constants)
+
+
+def _calls_of(step: Step) -> list[Call]:
+    """The recorded calls that a launch stands for, in an order in which they give the same."""
+    if isinstance(step.launch, Single):
+        return [step.launch.call]
+    return [work.call for work in step.launch.works if work.call is not None]

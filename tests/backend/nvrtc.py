@@ -5,6 +5,8 @@ They are those of CuPy 14.2.0, which is pinned where this is run.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,18 @@ _ARRAY, _INDEXER, _SCALAR = 1, 2, 3  # kinds of arguments
 _BLOCK = 512  # threads of a block of a reduction
 
 
-def cubin(source: Source, architecture: int) -> bytes:
-    """The kernel as machine code for an architecture (80, 90).
+def cubin(sources: Sequence[Source], architecture: int) -> bytes:
+    """Kernels as machine code for an architecture (80, 90), all from one compilation.
 
     Raises:
         cupy.cuda.compiler.CompileException: with the compiler's words.
     """
     headers = "".join(f"#include <{header}>\n" for header in core._cupy_header_list)
     folders = [core._get_header_dir_path(), *(str(path) for path in Path(nvidia.__path__[0]).glob("*/include"))]
-    includes = tuple(f"-I{folder}" for folder in folders)
-    includes += tuple(core._get_cccl_include_options())
+    includes = (*(f"-I{folder}" for folder in folders), *core._get_cccl_include_options())
     options = (*OPTIONS, "-ftz=true", "--std=c++17", f"-arch=sm_{architecture}", *includes)
-    program = compiler._NVRTCProgram(headers + full_text(source), "kernel.cu", method="cubin")
+    texts = [_alone(full_text(source), number) for number, source in enumerate(sources)]
+    program = compiler._NVRTCProgram(headers + "\n".join(texts), "kernels.cu", method="cubin")
     machine, _ = program.compile(options)
     return bytes(machine)
 
@@ -41,6 +43,13 @@ def full_text(source: Source) -> str:
     """What CuPy makes of a kernel."""
     kernel = Kernels(cupy).kernel(source)
     return _reduction_text(kernel, source) if source.rounds else _elementwise_text(kernel, source)
+
+
+def _alone(text: str, number: int) -> str:
+    """A text beside others: with a name, types and macros of its own."""
+    included = "\n".join(re.findall(r"#include .*", text))
+    named = re.sub(r"\btflbp_(rows|elements)\b", rf"tflbp_\1_{number}", re.sub(r"#include .*", "", text))
+    return f"{included}\nnamespace kernel_{number} {{\n{named}\n}}\n#undef REDUCE\n#undef POST_MAP\n#undef _REDUCE\n"
 
 
 def _elementwise_text(kernel: Any, source: Source) -> str:
