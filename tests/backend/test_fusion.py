@@ -280,6 +280,19 @@ def test_a_reduction_of_rows_takes_what_is_before_and_after_it() -> None:
     assert (rows.threads, rows.rounds, len(rows.items), len(rows.after.statements)) == (40, 60, 2, 1)
 
 
+def test_a_reduction_of_columns_waits_for_what_writes_rows() -> None:
+    X, Y, total = arrays((80, 80), (80, 80), (80,))
+
+    def record(xp: Any) -> None:
+        xp.add(X, 1.0, out=Y)
+        xp.sum(Y.T, axis=1, out=total)
+
+    first, last = fused(record)
+    assert isinstance(first, Kernel)
+    assert isinstance(last, Rows)
+    assert not last.items
+
+
 def test_a_long_row_is_reduced_by_many_blocks_first() -> None:
     X, total = arrays((5 << 15,), ())
 

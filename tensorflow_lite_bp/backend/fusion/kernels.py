@@ -159,4 +159,4 @@ def _raw(parameter: Parameter) -> str:
 
 def _first(array: Any) -> Any:
     """The first element as an array of one, the same memory."""
-    return array[(slice(0, 1),) * array.ndim].reshape(1)
+    return (array[(slice(0, 1),) * array.ndim] if array.ndim else array).reshape(1)
