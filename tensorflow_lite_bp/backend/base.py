@@ -104,13 +104,11 @@ class Backend:
         """A number that recorded calls read as they read an array, and that ``fill`` changes from step to step."""
         return self.zeros((), dtype=dtype)
 
-    def program(
-        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
-    ) -> Program:
+    def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
         """Recorded calls, in the form that costs least to make all of them in order.
 
         Args:
-            private: stretches of memory (addresses from, to) that nobody looks at when the calls are done.
+            private: flat arrays in whose memory nobody looks when the calls are done.
             constants: arrays whose values never change.
         """
         return Program([self.bind(call.function, call.args, call.kwargs) for call in calls], len(calls))

@@ -75,9 +75,7 @@ class CupyBackend(Backend):
 
         return Number(dtype)
 
-    def program(
-        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
-    ) -> Program:
+    def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
         from tensorflow_lite_bp.backend.fusion.count import launched
         from tensorflow_lite_bp.backend.fusion.program import program
 

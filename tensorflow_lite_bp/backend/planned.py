@@ -21,16 +21,12 @@ class PlannedBackend(NumpyBackend):
     threaded = False
     cache = None
 
-    def program(
-        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
-    ) -> Program:
+    def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
         steps = self.steps(calls, private=private, constants=constants)
         ordered = [call for step in steps for call in _calls_of(step)]
         return Program([self.bind(call.function, call.args, call.kwargs) for call in ordered], launched(steps, self))
 
-    def steps(
-        self, calls: Sequence[Call], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
-    ) -> list[Step]:
+    def steps(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> list[Step]:
         """The launches, in order."""
         return program(calls, self, private=private, constants=constants)
 

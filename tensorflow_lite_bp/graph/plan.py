@@ -262,16 +262,13 @@ class Shard:
         calls = in_blocks(self._recorder.calls[part.start : part.stop], self.backend)
         return self.backend.program(calls, constants=self._constants)
 
-    def _private(self) -> list[tuple[int, int]]:
+    def _private(self) -> list[Any]:
         """The memory in which nothing is left that anybody looks at when all is computed."""
-        first, start = self.backend.address(self.memory), 0
-        kept = sorted(
-            (s.offset, s.offset + s.bytes) for s in self.layout.memory.slots if s.root.last == self.layout.end
-        )
-        found = []
-        for stretch, after in (*kept, (self.layout.memory.peak, self.layout.memory.peak)):
+        memory, found, start = self.layout.memory, [], 0
+        kept = sorted((s.offset, s.offset + s.bytes) for s in memory.slots if s.root.last == self.layout.end)
+        for stretch, after in (*kept, (memory.peak, memory.peak)):
             if start < stretch:
-                found.append((first + start, first + stretch))
+                found.append(self.memory[start:stretch])
             start = max(start, after)
         return found
 

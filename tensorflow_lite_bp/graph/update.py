@@ -45,12 +45,11 @@ class Update:
             recorder = Recorder(backend)
             longest = max((block.stop - block.start for block in part), default=0)
             scratch = [backend.empty(longest, dtype=W.dtype) for _ in range(optimizer.scratch)]
-            private = [(backend.address(array), backend.address(array) + array.nbytes) for array in scratch]
             for block in part:
                 state = {name: slot[block] for name, slot in slots.items()}
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
-            program = backend.program(recorder.calls, private=private)
+            program = backend.program(recorder.calls, private=scratch)
             self.calls += len(recorder.calls)
             self.launches += program.launches
             self._works.append(partial(_replay, program))

@@ -1,6 +1,6 @@
 """Compile generated kernels with NVIDIA's compiler, without a driver: all private names of CuPy that this takes.
 
-They are those of CuPy 14.2.0, which is pinned where this is run.
+They are those of CuPy 14.2.0, which is pinned where this is run; it is imported when something is compiled.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cupy
 import numpy as np
-import nvidia
-from cupy._core import _carray, _kernel, _reduction, _scalar, core
-from cupy.cuda import compiler
 
 from tensorflow_lite_bp.backend.fusion.kernels import OPTIONS, Kernels, ordered
 from tensorflow_lite_bp.backend.fusion.source import Source
@@ -29,6 +25,10 @@ def cubin(sources: Sequence[Source], architecture: int) -> bytes:
     Raises:
         cupy.cuda.compiler.CompileException: with the compiler's words.
     """
+    import nvidia
+    from cupy._core import core
+    from cupy.cuda import compiler
+
     headers = "".join(f"#include <{header}>\n" for header in core._cupy_header_list)
     folders = [core._get_header_dir_path(), *(str(path) for path in Path(nvidia.__path__[0]).glob("*/include"))]
     includes = (*(f"-I{folder}" for folder in folders), *core._get_cccl_include_options())
@@ -41,6 +41,8 @@ def cubin(sources: Sequence[Source], architecture: int) -> bytes:
 
 def full_text(source: Source) -> str:
     """What CuPy makes of a kernel."""
+    import cupy
+
     kernel = Kernels(cupy).kernel(source)
     return _reduction_text(kernel, source) if source.rounds else _elementwise_text(kernel, source)
 
@@ -53,6 +55,8 @@ def _alone(text: str, number: int) -> str:
 
 
 def _elementwise_text(kernel: Any, source: Source) -> str:
+    from cupy._core import _kernel
+
     arrays, numbers, written = ordered(source.parameters)
     infos = (*map(_array, arrays), *(_number(p.dtype) for p in numbers), *map(_array, written), _indexer(1))
     text: str = _kernel._get_elementwise_kernel_code(
@@ -62,6 +66,8 @@ def _elementwise_text(kernel: Any, source: Source) -> str:
 
 
 def _reduction_text(kernel: Any, source: Source) -> str:
+    from cupy._core import _kernel, _reduction
+
     arrays, numbers, written = ordered(source.parameters)
     given = (*arrays, *written)
     like, result = _spread(given[0].dtype, 2), _spread(written[-1].dtype, 1)
@@ -86,16 +92,31 @@ def _reduction_text(kernel: Any, source: Source) -> str:
 
 
 def _array(parameter: Any) -> Any:
-    return _kernel._ArgInfo(_ARRAY, cupy.ndarray, np.dtype(parameter.dtype), 1, True, True)
+    import cupy
+
+    return _argument(_ARRAY, cupy.ndarray, parameter.dtype, 1, True)
 
 
 def _spread(dtype: str, axes: int) -> Any:
-    return _kernel._ArgInfo(_ARRAY, cupy.ndarray, np.dtype(dtype), axes, False, True)
+    import cupy
+
+    return _argument(_ARRAY, cupy.ndarray, dtype, axes, False)
 
 
 def _number(dtype: str) -> Any:
-    return _kernel._ArgInfo(_SCALAR, _scalar.CScalar, np.dtype(dtype), 0, True, True)
+    from cupy._core import _scalar
+
+    return _argument(_SCALAR, _scalar.CScalar, dtype, 0, True)
 
 
 def _indexer(axes: int) -> Any:
-    return _kernel._ArgInfo(_INDEXER, _carray.Indexer, None, axes, True, True)
+    from cupy._core import _carray
+
+    return _argument(_INDEXER, _carray.Indexer, None, axes, True)
+
+
+def _argument(kind: int, type_: Any, dtype: str | None, axes: int, contiguous: bool) -> Any:
+    """What CuPy knows of an argument when it makes the text; places are counted in 32 bits."""
+    from cupy._core import _kernel
+
+    return _kernel._ArgInfo(kind, type_, np.dtype(dtype) if dtype is not None else None, axes, contiguous, True)

@@ -45,7 +45,9 @@ def test_the_kernels_of_whole_networks_compile(name: str) -> None:
 def test_a_wrong_text_is_refused() -> None:
     from dataclasses import replace
 
-    from tests.backend.nvrtc import compiler, cubin
+    from cupy.cuda import compiler
+
+    from tests.backend.nvrtc import cubin
 
     source = next(step.source for step in planned("mlp") if step.source is not None)
     with pytest.raises(compiler.CompileException, match="undefined_name"):

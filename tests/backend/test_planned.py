@@ -33,9 +33,7 @@ train { optimizer = sgd(0.01, momentum = 0.9) }
 class CompiledBackend(PlannedBackend):
     """Computes a plan's kernels as g++ compiled them, and all else by NumPy."""
 
-    def program(
-        self, calls: Sequence[Any], *, private: Sequence[tuple[int, int]] = (), constants: Sequence[Any] = ()
-    ) -> Program:
+    def program(self, calls: Sequence[Any], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
         steps = program(calls, self, private=private, constants=constants)
         functions = kernels.compiled([step.source for step in steps if step.source is not None])
         return Program([lambda: kernels.run(steps, functions)], launched(steps, self))

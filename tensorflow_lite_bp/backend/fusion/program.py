@@ -27,22 +27,24 @@ class Step:
 
 
 def program(
-    calls: Sequence[Call], backend: Backend, *, private: Sequence[Stretch] = (), constants: Sequence[Any] = ()
+    calls: Sequence[Call], backend: Backend, *, private: Sequence[Any] = (), constants: Sequence[Any] = ()
 ) -> list[Step]:
     """The launches of recorded calls.
 
     Args:
-        private: memory that nobody looks at when the calls are done: what no later call reads is not stored there.
+        private: flat arrays in whose memory nobody looks when the calls are done: what no later call reads is not
+            stored there.
         constants: arrays whose values never change.
     """
     steps: list[Step] = []
+    hidden = [(backend.address(array), backend.address(array) + array.nbytes) for array in private]
     live: list[Stretch] = []  # of the private memory, what the launches behind read before it is written again
     for launch in reversed(launches(calls, backend, constants)):
         if isinstance(launch, Single):
             steps.append(Step(launch, None))
             live = _before(live, launch.reads, launch.writes)
             continue
-        text = source(launch, _Needs(private, live).needed)
+        text = source(launch, _Needs(hidden, live).needed)
         steps.append(Step(launch, text))
         live = _before(live, text.loads, text.stores)
     return steps[::-1]
