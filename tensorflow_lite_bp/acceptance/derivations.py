@@ -23,7 +23,7 @@ from tensorflow_lite_bp.acceptance.check import TOLERANCES, Check, close
 from tensorflow_lite_bp.backend import Backend, Draw, get_backend
 from tensorflow_lite_bp.declare import registry, settings_of
 from tensorflow_lite_bp.graph.blocks import in_blocks
-from tensorflow_lite_bp.graph.recorder import Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.update import Update
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Buffer, Layer
@@ -174,7 +174,7 @@ def _replay(xp: Backend, *directions: Any, ws: Any) -> None:
     for direction in directions:
         direction(recorder, ws)
     calls = in_blocks(recorder.calls, xp)
-    program = xp.program(calls) if hasattr(xp, "program") else replayed(xp, calls)
+    program = xp.program(calls)
     with xp.computing():
         for call in program:
             call()

@@ -93,7 +93,7 @@ def mlp(backend: Backend, *, batch: int) -> tuple[Network, dict[str, np.ndarray]
 
 def step_of(trainer: Trainer, rows: Mapping[str, Any]) -> Callable[[], Any]:
     """A training step on these rows, as a training takes it: the one that waits for nothing, where there is one."""
-    return partial(getattr(trainer, "advance", trainer.step), rows)
+    return partial(trainer.advance, rows)
 
 
 def _data(network: Network) -> Data:

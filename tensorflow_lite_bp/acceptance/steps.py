@@ -32,9 +32,7 @@ def checks() -> Iterator[Check]:
 
 def _launches(backend: Backend) -> str:
     step, plan = _steps(backend)
-    planned: int | None = getattr(plan, "launches", None)
-    if planned is None:
-        raise NotHere("the plan counts no launches")
+    planned = plan.launches
     of_plan, of_step = listened(plan.run), listened(step)
     if of_plan is None or of_step is None:
         raise NotHere(f"the plan counts {planned} launches; counting the real ones needs PyTorch with CUDA")
@@ -46,13 +44,13 @@ def _launches(backend: Backend) -> str:
 
 
 def _waits(backend: Backend) -> str:
-    if not getattr(backend, "queued", False):
+    if not backend.queued:
         raise NotHere(f"the backend {backend.name} computes at once: there is nothing to wait for")
     step, _ = _steps(backend)
-    before = _counted(backend)
+    before = backend.waits
     for _ in range(STEPS):
         step()
-    waited = _counted(backend) - before
+    waited = backend.waits - before
     heard = listened(step)
     if waited or (heard is not None and heard.waits):
         seen = f"; {', '.join(f'{name} {count}' for name, count in heard.waits.items())}" if heard is not None else ""
@@ -106,7 +104,3 @@ def _steps(backend: Backend) -> tuple[Callable[[], Any], Plan]:
         step()
     backend.synchronize()
     return step, trainer.feed(rows)
-
-
-def _counted(backend: Backend) -> int:
-    return int(getattr(backend, "waits", 0))

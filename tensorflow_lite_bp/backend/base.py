@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.graph.recorder import Call
 
 
 @dataclass
@@ -39,6 +42,14 @@ class MemoryUse:
 
     used: int
     taken: int
+
+
+class Program(list[Callable[[], Any]]):
+    """What is called in order, again and again. ``launches`` is how often that starts work on the device."""
+
+    def __init__(self, calls: Iterable[Callable[[], Any]], launches: int) -> None:
+        super().__init__(calls)
+        self.launches = launches
 
 
 class Backend:
@@ -128,6 +139,19 @@ class Backend:
         With ``where``, a truth value without axes, an elementwise function or ``copyto`` writes only if that is true.
         """
         return partial(function, *args, **kwargs)
+
+    def factor(self, dtype: Any) -> Any:
+        """A number that recorded calls read as they read an array, and that ``fill`` changes from step to step."""
+        return self.zeros((), dtype=dtype)
+
+    def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
+        """Recorded calls, in the form that costs least to make all of them in order.
+
+        Args:
+            private: flat arrays in whose memory nobody looks when the calls are done.
+            constants: arrays whose values never change.
+        """
+        return Program([self.bind(call.function, call.args, call.kwargs) for call in calls], len(calls))
 
     def synchronize(self) -> None:
         """Wait until everything that was started is done."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse
+from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse, Program
 from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
 from tensorflow_lite_bp.backend.staging import Staging
 from tensorflow_lite_bp.errors import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from tensorflow_lite_bp.backend.fusion.kernels import Kernels, Products
+    from tensorflow_lite_bp.backend.fusion.program import Step
+    from tensorflow_lite_bp.graph.recorder import Call
 
 
 class CupyBackend(Backend):
@@ -76,6 +81,58 @@ class CupyBackend(Backend):
 
     def release_memory(self) -> None:
         self.module.get_default_memory_pool().free_all_blocks()
+
+    # Few launches: see backend.fusion
+
+    def factor(self, dtype: Any) -> Any:
+        from tensorflow_lite_bp.backend.fusion.work import Number
+
+        return Number(dtype)
+
+    def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
+        from tensorflow_lite_bp.backend.fusion.count import launched
+        from tensorflow_lite_bp.backend.fusion.program import program
+
+        steps = program(calls, self, private=private, constants=constants)
+        return Program([call for step in steps for call in self._bound(step)], launched(steps, self))
+
+    def _bound(self, step: Step) -> list[Callable[[], Any]]:
+        from tensorflow_lite_bp.backend.fusion.products import gemms
+        from tensorflow_lite_bp.backend.fusion.program import Single
+
+        if not isinstance(step.launch, Single):
+            assert step.source is not None
+            return [self._kernels.bound(step.source)]
+        call = step.launch.call
+        if call.function == self.matmul and self._products is not None:
+            arrays = (*call.args, call.kwargs["out"])
+            found = gemms(*arrays)
+            if found is not None:
+                return [self._products.bound(gemm, *arrays) for gemm in found]
+        return [self.bind(call.function, call.args, call.kwargs)]
+
+    @cached_property
+    def _kernels(self) -> Kernels:
+        from tensorflow_lite_bp.backend.fusion.kernels import Kernels
+
+        return Kernels(self.module)
+
+    @cached_property
+    def _products(self) -> Products | None:
+        """CuPy's way to cuBLAS, none of which is public; without it, its `matmul`, which copies more."""
+        from tensorflow_lite_bp.backend.fusion.kernels import Products
+
+        try:
+            from cupy._core import _routines_linalg as linalg
+            from cupy_backends.cuda.libs import cublas
+        except ImportError:
+            return None
+
+        def single() -> int:
+            fast = linalg.get_compute_type(np.dtype(np.float32)) == linalg.COMPUTE_TYPE_TF32
+            return 77 if fast else 68  # CUBLAS_COMPUTE_32F_FAST_TF32, CUBLAS_COMPUTE_32F
+
+        return Products(cublas, self.module.cuda.device.get_cublas_handle, single)
 
     def synchronize(self) -> None:
         self.waits += 1

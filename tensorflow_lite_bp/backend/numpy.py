@@ -24,7 +24,7 @@ class NumpyBackend(Backend):
     name = "numpy"
     module = np
     threaded = True
-    cache = 1 << 20
+    cache: int | None = 1 << 20
     sum, max = _REDUCTIONS  # what NumPy's functions of these names call in the end, after more time than a small sum
 
     def __init__(self) -> None:

@@ -80,6 +80,7 @@ def profile(
         "blas_threads": found.division.blas,
         "repetitions": found.repetitions,
         "matrix_gflops": found.matrix_gflops,
+        "launches": found.launches,
         "parts_seconds": found.parts_seconds,
         "plan_seconds": found.plan_seconds,
         "start_seconds": found.start_seconds,
@@ -133,6 +134,7 @@ def _heading(network: Network, found: Profile) -> str:
         _division(found.division, found.m),
         f"medians of {counted(found.repetitions, 'repetition')}",
         f"products of large matrices peak at {found.matrix_gflops:.1f} GFLOP/s",
+        *([f"{found.launches} launches in a step"] if network.backend.name != "numpy" else []),
     ]
     heading = f"{network.program.name}: a training step of {samples} takes {_time(found.seconds)}"
     return f"{fill(heading, WIDTH)}\n{fill('; '.join(facts), WIDTH)}"

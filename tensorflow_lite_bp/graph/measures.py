@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.graph.plan import Calls, Plan
-from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if
 from tensorflow_lite_bp.graph.weights import Weights
 
 
@@ -98,7 +98,7 @@ class QueuedMeasures:
         recorder.isfinite(self._sum, out=self._finite)
         recorder.logical_and(self._sound, self._finite, out=self._sound)
         recorder.add(self._good, self._sound, out=self._good)
-        return replayed(self._xp, recorder.calls)
+        return self._xp.program(recorder.calls)
 
     def _clip(self, gradient: Any, longest: float) -> Calls:
         """Multiply by ``longest / max(length, longest)``, computed in float64 as by the host: 1 where nothing is to be
@@ -110,4 +110,4 @@ class QueuedMeasures:
         recorder.divide(longest, work, out=work)
         recorder.copyto(self._factor, work)
         recorder.multiply(gradient, self._factor, out=gradient)
-        return replayed(self._xp, only_if(self._sound, recorder.calls))
+        return self._xp.program(only_if(self._sound, recorder.calls))

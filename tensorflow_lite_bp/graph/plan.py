@@ -22,12 +22,13 @@ from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.layout import Gradient, Layout, Step, buffer_dtype, columns
 from tensorflow_lite_bp.graph.memory import Slot
-from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, only_if, replayed
+from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, only_if
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.graph.threads import ALONE, Division
 from tensorflow_lite_bp.graph.weights import Weights
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Buffer, Layer
+from tensorflow_lite_bp.layers.unrolled import whole
 
 Calls = Sequence[Callable[[], Any]]
 """What a shard computes, in order."""
@@ -81,17 +82,18 @@ class Plan:
         self._meetings = Meetings(backend, len(shards))
         self.shards: list[Shard] = []
         for number, part in enumerate(shards):
-            layout = Layout(
-                graph,
-                mode=mode,
-                columns=part.stop - part.start,
-                sizes=sizes,
-                dtype=dtype,
-                tensors=tensors,
-                gradient_of=gradient_of,
-            )
-            recorder = Recorder(backend, shard=number, meetings=self._meetings)
-            self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
+            with whole(backend.cache is None):
+                layout = Layout(
+                    graph,
+                    mode=mode,
+                    columns=part.stop - part.start,
+                    sizes=sizes,
+                    dtype=dtype,
+                    tensors=tensors,
+                    gradient_of=gradient_of,
+                )
+                recorder = Recorder(backend, shard=number, meetings=self._meetings)
+                self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
         self._works = [partial(self._replay, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
@@ -108,6 +110,11 @@ class Plan:
             for draw in shard.draws:
                 draw.step = step
         self._together(self._works)
+
+    @property
+    def launches(self) -> int:
+        """How often `run` starts work on the device: on the CPU the calls of the array library."""
+        return sum(shard.program.launches for shard in self.shards)
 
     def advance(self) -> None:
         """Let the layers change their own state (running statistics) by the step that was run."""
@@ -220,6 +227,7 @@ class Shard:
         self._weight_gradients = weights.shard_gradients(recorder.shard).views if layout.training else {}
         self._recorder, self._seed = recorder, seed
         self._spaces: dict[Step, Workspace] = {}
+        self._constants: list[Any] = []
         for weight in self._weight_gradients.keys() - layout.written:  # the optimizer works in what is no gradient
             recorder.copyto(self._weight_gradients[weight], 0.0)
         for step, back in layout.moments:
@@ -229,8 +237,10 @@ class Shard:
             if back:
                 self._record_sums(step)
             self.parts.append(Part(step, back, start, sums, len(recorder.calls), results))
-        self.program = replayed(backend, in_blocks(recorder.calls, backend))
-        self.advancing = replayed(backend, self._record_advance()) if layout.training and recorder.shard == 0 else []
+        self.program = backend.program(
+            in_blocks(recorder.calls, backend), private=self._private(), constants=self._constants
+        )
+        self.advancing = backend.program(self._record_advance() if layout.training and recorder.shard == 0 else [])
 
     def _make_fed(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
         """An input's array and its rows, one a view of the other; what is a view of it in another shape too."""
@@ -255,7 +265,18 @@ class Shard:
 
     def calls_of(self, part: Part) -> list[Callable[[], Any]]:
         """What a part computes, by itself."""
-        return replayed(self.backend, in_blocks(self._recorder.calls[part.start : part.stop], self.backend))
+        calls = in_blocks(self._recorder.calls[part.start : part.stop], self.backend)
+        return self.backend.program(calls, constants=self._constants)
+
+    def _private(self) -> list[Any]:
+        """The memory in which nothing is left that anybody looks at when all is computed."""
+        memory, found, start = self.layout.memory, [], 0
+        kept = sorted((s.offset, s.offset + s.bytes) for s in memory.slots if s.root.last == self.layout.end)
+        for stretch, after in (*kept, (memory.peak, memory.peak)):
+            if start < stretch:
+                found.append(self.memory[start:stretch])
+            start = max(start, after)
+        return found
 
     def _record_forward(self, step: Step) -> dict[str, Any]:
         inputs = {port: self._array(tensor) for port, tensor in step.inputs.items()}
@@ -325,7 +346,9 @@ class Shard:
     def _own(self, buffer: Buffer) -> Any:
         dtype = buffer_dtype(buffer, self.layout.dtype)
         if buffer.constant is not None:
-            return self.backend.from_host(np.asarray(buffer.constant(), dtype=dtype).reshape(buffer.shape))
+            table = self.backend.from_host(np.asarray(buffer.constant(), dtype=dtype).reshape(buffer.shape))
+            self._constants.append(table)
+            return table
         return self.backend.zeros(buffer.shape, dtype=dtype)
 
 

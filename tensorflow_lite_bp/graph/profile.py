@@ -83,6 +83,7 @@ class Profile:
         division: as it came out; a batch has no more shards than samples.
         matrix_gflops: the machine's rate for products of large matrices, one in each of the step's threads, in its
             precision.
+        launches: how often layers, losses and the update start work on the device: calls of the array library on a CPU.
     """
 
     rows: tuple[Row, ...]
@@ -96,6 +97,7 @@ class Profile:
     division: Division
     repetitions: int
     matrix_gflops: float
+    launches: int
 
     @property
     def total(self) -> Row:
@@ -155,6 +157,7 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
         division=Division(len(plan.shards), plan.division.blas),
         repetitions=len(step),
         matrix_gflops=matrix_gflops,
+        launches=plan.launches + plan.shards[0].advancing.launches + trainer.update.launches,
     )
 
 

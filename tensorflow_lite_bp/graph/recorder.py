@@ -96,5 +96,5 @@ def only_if(flag: Any, calls: list[Call]) -> list[Call]:
 
 
 def replayed(backend: Backend, calls: list[Call]) -> list[Callable[[], Any]]:
-    """The calls, ready to be made again and again."""
+    """The calls, each ready to be made again and again by itself."""
     return [backend.bind(call.function, call.args, call.kwargs) for call in calls]

@@ -16,7 +16,7 @@ import numpy as np
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.measures import HostMeasures, QueuedMeasures
 from tensorflow_lite_bp.graph.plan import Calls, Plan
-from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if
 from tensorflow_lite_bp.graph.update import Gathering, Update
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -139,6 +139,11 @@ class Trainer:
             with self.network.backend.computing():
                 self._flush(rate, self._seen)
 
+    @property
+    def update(self) -> Update:
+        """The passes over all weights that end a step."""
+        return self._update
+
     # The pieces of a step
 
     def feed(self, rows: Mapping[str, Any]) -> Plan:
@@ -194,7 +199,7 @@ class Trainer:
         adding, clearing = Recorder(backend), Recorder(backend)
         adding.add(self._sum, self._gradient, out=self._sum)
         clearing.copyto(self._sum, 0.0)
-        return replayed(backend, only_if(sound, adding.calls)), replayed(backend, only_if(sound, clearing.calls))
+        return backend.program(only_if(sound, adding.calls)), backend.program(only_if(sound, clearing.calls))
 
     # Its state
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from tensorflow_lite_bp.backend import Backend
-from tensorflow_lite_bp.graph.recorder import Recorder, only_if, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder, only_if
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.optimizers.base import Optimizer
 
@@ -27,6 +27,10 @@ class Update:
         slots: the optimizer's state by name, as long as the weights.
         threads: at most so many compute.
         sound: a truth value on the device: nothing is written unless it is true then (None: always).
+
+    Attributes:
+        calls: recorded ones.
+        launches: how often they start work on the device.
     """
 
     def __init__(
@@ -42,8 +46,9 @@ class Update:
     ) -> None:
         self._backend, self._optimizer = backend, optimizer
         names = optimizer.factors(rate=optimizer.rate, step=1)
-        self._by = {name: backend.zeros((), dtype=W.dtype) for name in names}
+        self._by = {name: backend.factor(W.dtype) for name in names}
         self._works = []
+        self.calls = self.launches = 0
         arrays = 2 + len(slots) + optimizer.scratch
         for part in cuts(backend, W, arrays=arrays, threads=threads):
             recorder = Recorder(backend)
@@ -53,7 +58,10 @@ class Update:
                 state = {name: slot[block] for name, slot in slots.items()}
                 room = [array[: block.stop - block.start] for array in scratch]
                 optimizer.update(recorder, W[block], dW[block], state, room, by=self._by)
-            self._works.append(partial(_replay, replayed(backend, only_if(sound, recorder.calls))))
+            program = backend.program(only_if(sound, recorder.calls), private=scratch)
+            self.calls += len(recorder.calls)
+            self.launches += program.launches
+            self._works.append(partial(_replay, program))
 
     def apply(self, *, rate: float, step: int) -> None:
         """Change the weights; ``step`` counts from 1."""

@@ -8,6 +8,8 @@ and the next window, a row further on, overlaps with them in memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -19,6 +21,18 @@ CACHED = 1 << 19
 
 UNPACKED = 1_000_000
 """Multiplications up to which OpenBLAS computes a product without first copying its operands."""
+
+_whole: ContextVar[bool] = ContextVar("whole", default=False)
+
+
+@contextmanager
+def whole(yes: bool) -> Iterator[None]:
+    """Plans made inside unroll an image at once and multiply it at once: for a backend that gains nothing by blocks."""
+    before = _whole.set(yes)
+    try:
+        yield
+    finally:
+        _whole.reset(before)
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,8 @@ class Unrolled:
     @property
     def block(self) -> int:
         """Rows of windows that are unrolled at a time: as many as fit, in blocks of about one size."""
+        if _whole.get():
+            return self.rows.windows
         line = prod(self.buffer(1)) // self.lines(1)
         fitting = max(1, (CACHED // line - self.rows.kernel) // self.step + 1)
         return -(-self.rows.windows // -(-self.rows.windows // fitting))
@@ -94,6 +110,8 @@ class Unrolled:
     def parts(self, outputs: int) -> tuple[int, ...]:
         """The shape of the memory for as many rows' products U dYᵀ as fit."""
         product = self.groups * self.height * outputs
+        if _whole.get():
+            return (self.groups, self.block, self.height, outputs)
         return (self.groups, max(1, min(self.block, CACHED // product)), self.height, outputs)
 
     def transposed(self, filters: int) -> Unrolled | None:
@@ -155,7 +173,7 @@ class Unrolled:
 
     def pieces(self, outputs: int) -> int:
         """Into how many pieces U's columns are cut: for few filters it is not worth copying a product's operands."""
-        if outputs > 32:
+        if outputs > 32 or _whole.get():
             return 1
         fitting = UNPACKED // (outputs * self.height)
         sizes = (size for size in range(min(self.width, fitting), 31, -1) if self.width % size == 0)

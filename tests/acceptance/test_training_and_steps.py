@@ -169,9 +169,9 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts what a step does, what its plan counts and what a profiler hears in the place of the real ones."""
 
     def put(
-        *, does: Callable[[], object] = lambda: None, planned: int | None = None, heard: steps.Heard | None = None
+        *, does: Callable[[], object] = lambda: None, planned: int = 0, heard: steps.Heard | None = None
     ) -> None:
-        plan = SimpleNamespace(run=lambda: None, **({"launches": planned} if planned is not None else {}))
+        plan = SimpleNamespace(run=lambda: None, launches=planned)
         monkeypatch.setattr(steps, "_steps", lambda backend: (does, plan))
         monkeypatch.setattr(steps, "listened", lambda step: heard)
 
@@ -181,14 +181,13 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("planned", "kernels", "expected"),
     [
-        (None, None, ("skipped", "the plan counts no launches")),
         (18, None, ("skipped", "the plan counts 18 launches; counting the real ones needs PyTorch with CUDA")),
         (18, 20 * 18, ("passed", "the plan runs 18 kernels, and it counts 18 launches; the whole step runs 18")),
         (18, 20 * 22, ("passed", "the plan runs 22 kernels, and it counts 18 launches; the whole step runs 22")),
         (18, 20 * 28, ("failed", "the plan runs 28 kernels, and it counts 18 launches")),
     ],
 )
-def test_launches(planned: int | None, kernels: int | None, expected: tuple[str, str], step) -> None:
+def test_launches(planned: int, kernels: int | None, expected: tuple[str, str], step) -> None:
     step(planned=planned, heard=steps.Heard(kernels, Counter()) if kernels is not None else None)
     assert made(LAUNCHES, Queued()) == expected
 

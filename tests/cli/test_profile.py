@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tensorflow_lite_bp.backend.planned import PlannedBackend
+
 SEQUENCE = """network a
 input x: float[3, T]
 target t: float[2, T]
@@ -69,6 +71,7 @@ def test_json(project: Path, tflbp) -> None:
     assert all(value > 0 for value in measured.values())
     assert found.pop("plan_bytes") > 0
     assert found.pop("waits") == 0
+    assert found.pop("launches") == 5 + 16 + 8 + 10  # forward, of the loss, back, adam: a call each on a CPU
     assert found == {
         "file": "points.net",
         "network": "points",
@@ -91,6 +94,15 @@ def test_json(project: Path, tflbp) -> None:
         ("logits.dense", "back"): 8 * 4 * 2,  # no gradient of the input
     }
     assert step["multiplications"] == sum(work.values())
+
+
+def test_launches_are_told_where_there_is_a_device(project: Path, tflbp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensorflow_lite_bp.cli.profile.backend_of", lambda name, **options: PlannedBackend())
+    told = tflbp("profile", "points.net", "--steps", 1).stdout
+    launches = tflbp("profile", "points.net", "--steps", 1, "--json").json["launches"]
+    assert f"{launches} launches in a step" in " ".join(told.split())
+    # 5 products; tanh with its bias, and back; the loss with its bias, and its sum; two biases' gradients; adam
+    assert launches == 5 + 2 + 2 + 2 + 1
 
 
 def test_bytes_are_those_of_the_plan_in_the_summary(project: Path, tflbp) -> None:

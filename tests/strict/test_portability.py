@@ -61,7 +61,6 @@ HOST_FUNCTIONS = {
 """Where NumPy computes in the packages that know a backend, and on what."""
 
 WAITS = {
-    "acceptance/steps.py _counted": "a number of the host",
     "graph/evaluation.py Totals.add": "a number of the host",
     "graph/evaluation.py Totals.report": "a number of the host",
     "graph/evaluation.py Totals.restore": "a number from a file",

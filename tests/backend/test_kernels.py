@@ -1,0 +1,61 @@
+"""The text of every kernel, compiled with g++ and run against the calls of NumPy that it replaces.
+
+This shows what the text computes, not that a GPU runs it: no GPU is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tensorflow_lite_bp.backend.fusion import functions
+from tests.backend import kernels
+from tests.backend.recordings import Recording, recordings
+
+pytestmark = pytest.mark.skipif(kernels.COMPILER is None, reason="there is no g++ to compile the kernels with")
+TOLERANCE = {"float16": 1e-2, "float32": 3e-6, "float64": 1e-13}
+
+
+def disagreements(made: Iterable[Recording], dtype: str) -> list[str]:
+    """Where the kernels' results are not those of the recorded calls."""
+    every = [(recording, recording.steps) for recording in made]
+    library = kernels.compiled([step.source for _, steps in every for step in steps if step.source is not None])
+    return [found for recording, steps in every for found in _compare(recording, steps, library, TOLERANCE[dtype])]
+
+
+def _compare(recording: Recording, steps: list[Any], library: Any, tolerance: float) -> list[str]:
+    start = recording.values()
+    recording.replay()
+    expected = recording.values()
+    recording.restore(start)
+    with np.errstate(all="ignore"):
+        kernels.run(steps, library)
+    found = recording.values()
+    recording.restore(start)
+    return [
+        f"{recording.name}: {role}"
+        for role, array in expected.items()
+        if not np.allclose(found[role], array, rtol=tolerance, atol=tolerance, equal_nan=True)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_every_kernel_computes_what_it_replaces(dtype: str) -> None:
+    assert not disagreements(recordings(dtype), dtype)
+
+
+def test_each_function_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With any expression of the table turned to its opposite, something disagrees, and not only that function."""
+    for name, text in functions.FUNCTIONS.items():
+        monkeypatch.setitem(functions.FUNCTIONS, name, f"!({text})")
+    found = disagreements([made for made in recordings("float32") if made.name.startswith("the function")], "float32")
+    assert found == [f"the function {name}: out" for name in functions.FUNCTIONS]
+
+
+def test_a_wrong_expression_is_found_in_what_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(functions.FUNCTIONS, "log1p", "log(x)")
+    losses = [made for made in recordings("float32") if made.name.startswith("binary_cross_entropy")]
+    assert {found.split(":")[0] for found in disagreements(losses, "float32")} == {made.name for made in losses}
