@@ -1,5 +1,7 @@
 """Launches of a training step on a GPU, counted from the plan; no GPU is used: ``python -m benchmarks.launches``.
 
+Not among them are the copies of the batch to the device, one or two for each input and target.
+
 Beside them stand the calls that were recorded, and, where PyTorch is installed, the operators that it runs eagerly for
 the same step, as its profiler counts them on the CPU: on a GPU each of them is at least one launch.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 from benchmarks.contenders.ours import net_text
 from benchmarks.ladder import CNN_28, MEDIUM, RESNET
@@ -16,8 +17,8 @@ from benchmarks.work import SGD, Adam, Task
 from tensorflow_lite_bp import Network
 from tensorflow_lite_bp.backend.fusion.program import Step
 from tensorflow_lite_bp.backend.planned import PlannedBackend
+from tensorflow_lite_bp.graph.measures import QueuedMeasures
 from tensorflow_lite_bp.graph.plan import Plan
-from tensorflow_lite_bp.graph.recorder import Call
 from tensorflow_lite_bp.graph.trainer import Trainer
 
 
@@ -44,32 +45,29 @@ class Launches:
     Attributes:
         recorded: calls of forward, backward and update, each a launch of its own without fusion.
         plan: of the layers and losses, forward and backward.
-        square: of the gradient's length, by which the step is known to be finite.
+        judging: of what finds out whether the step is finite, the gradient's length among it.
         states: of what layers keep for themselves (running statistics).
         update: of the optimizer.
     """
 
     recorded: int
     plan: int
-    square: int
+    judging: int
     states: int
     update: int
 
     @property
     def step(self) -> int:
-        return self.plan + self.square + self.states + self.update
+        return self.plan + self.judging + self.states + self.update
 
 
 def counted(name: str) -> Launches:
     """Of one of `NETWORKS`, as the CuPy backend plans it."""
     network, trainer, plan = _made(name, PlannedBackend())
     (shard,) = plan.shards
-    backend, gradient = network.backend, network.arrays.gradients.flat
-    square = backend.program(
-        [Call(backend.dot, (gradient, gradient), {"out": backend.zeros((), dtype=gradient.dtype)})]
-    )
-    calls = len(shard.program) + len(square) + len(shard.advancing) + trainer.update.calls
-    return Launches(calls, plan.launches, square.launches, shard.advancing.launches, trainer.update.launches)
+    judging = QueuedMeasures(network.backend, network.arrays, None, batches=1).program(plan)
+    calls = len(shard.program) + len(judging) + len(shard.advancing) + trainer.update.calls
+    return Launches(calls, plan.launches, judging.launches, shard.advancing.launches, trainer.update.launches)
 
 
 def planned(name: str) -> list[Step]:
@@ -89,8 +87,7 @@ def planned(name: str) -> list[Step]:
 def _made(name: str, backend: PlannedBackend) -> tuple[Network, Trainer, Plan]:
     """A network with the plan of its first batch."""
     task = NETWORKS[name].task
-    with patch("tensorflow_lite_bp.network.get_backend", lambda name: backend):
-        network = Network.from_text(net_text(task))
+    network = Network.from_text(net_text(task), backend=backend)
     trainer = network.trainer()
     x, y = next(task.batches())
     return network, trainer, trainer.feed({"x": x, "y": y})
@@ -136,13 +133,13 @@ _INSIDE = frozenset(f"aten::{name}" for name in ("as_strided_", "copy_", "fill_"
 def table() -> str:
     """Markdown."""
     lines = [
-        "| training step | recorded calls | launches | forward and back + square + states + update | at most | "
+        "| training step | recorded calls | launches | forward and back + judging + states + update | at most | "
         "operators of PyTorch eager |",
         "|---|---|---|---|---|---|",
     ]
     for name, case in NETWORKS.items():
         found, operators = counted(name), operators_of_pytorch(case.task)
-        parts = f"{found.plan} + {found.square} + {found.states} + {found.update}"
+        parts = f"{found.plan} + {found.judging} + {found.states} + {found.update}"
         beside = "not installed" if operators is None else str(operators)
         lines.append(f"| {case.what} | {found.recorded} | {found.step} | {parts} | {case.most} | {beside} |")
     return "\n".join(lines)

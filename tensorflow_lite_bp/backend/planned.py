@@ -20,6 +20,7 @@ class PlannedBackend(NumpyBackend):
     name = "planned"
     threaded = False
     cache = None
+    queued = True
 
     def program(self, calls: Sequence[Call], *, private: Sequence[Any] = (), constants: Sequence[Any] = ()) -> Program:
         steps = self.steps(calls, private=private, constants=constants)

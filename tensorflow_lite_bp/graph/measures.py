@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tensorflow_lite_bp.backend import Backend
+from tensorflow_lite_bp.backend.base import Program
 from tensorflow_lite_bp.graph.plan import Calls, Plan
 from tensorflow_lite_bp.graph.recorder import Recorder, only_if
 from tensorflow_lite_bp.graph.weights import Weights
@@ -61,7 +62,9 @@ class QueuedMeasures:
         dtype = weights.trainable.flat.dtype
         self._square, self._sum, self._factor = (backend.zeros((), dtype=dtype) for _ in range(3))
         self._finite, self._good = backend.zeros((), dtype=bool), backend.zeros((), dtype="int64")
-        self._judging: WeakKeyDictionary[Plan, Calls] = WeakKeyDictionary()
+        self._gradient = weights.gradients.flat
+        self._squaring = backend.program(self._squares().calls)
+        self._judging: WeakKeyDictionary[Plan, Program] = WeakKeyDictionary()
         self._clipping = self._clip(weights.gradients.flat, longest) if longest is not None else []
 
     def square(self, gradient: Any) -> Any:
@@ -73,13 +76,18 @@ class QueuedMeasures:
         for call in self._clipping:
             call()
 
-    def judge(self, plan: Plan) -> None:
-        """Count the step that a plan holds and whose square was the last, if it and all before it came out finite; else
-        let no step change the weights any more."""
+    def judge(self, plan: Plan) -> Any:
+        """Count the step that a plan holds, if it and all before it came out finite; else let no step change the
+        weights any more. Returns its `square`."""
+        for call in self.program(plan):
+            call()
+        return self._square
+
+    def program(self, plan: Plan) -> Program:
+        """What `judge` calls."""
         if plan not in self._judging:
             self._judging[plan] = self._judge(plan.losses())
-        for call in self._judging[plan]:
-            call()
+        return self._judging[plan]
 
     def look(self) -> int:
         """How many steps came out finite before the first that did not, since the last look. From here on steps count
@@ -89,9 +97,14 @@ class QueuedMeasures:
         self._sound.fill(True)
         return found
 
-    def _judge(self, losses: Any) -> Calls:
-        """A sum is finite only if every term is."""
+    def _squares(self) -> Recorder:
         recorder = Recorder(self._xp)
+        recorder.squares(self._gradient, out=self._square)
+        return recorder
+
+    def _judge(self, losses: Any) -> Program:
+        """A sum is finite only if every term is."""
+        recorder = self._squares()
         recorder.multiply(self._square, self._margin, out=self._sum)
         for index in range(len(losses)):
             recorder.add(self._sum, losses[index : index + 1].reshape(()), out=self._sum)

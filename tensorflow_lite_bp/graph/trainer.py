@@ -112,8 +112,7 @@ class Trainer:
         plan = self.feed(rows)
         plan.run(self.steps)
         with self.network.backend.computing():
-            square = self._queued.square(self._gradient)
-            self._queued.judge(plan)
+            square = self._queued.judge(plan)
             self.unseen.append(self._counters())
             self._take(plan, rate, square, self._queued)
 

@@ -168,9 +168,7 @@ LAUNCHES, WAITS = "steps: launches are those that the plan counts", "steps: the 
 def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts what a step does, what its plan counts and what a profiler hears in the place of the real ones."""
 
-    def put(
-        *, does: Callable[[], object] = lambda: None, planned: int = 0, heard: steps.Heard | None = None
-    ) -> None:
+    def put(*, does: Callable[[], object] = lambda: None, planned: int = 0, heard: steps.Heard | None = None) -> None:
         plan = SimpleNamespace(run=lambda: None, launches=planned)
         monkeypatch.setattr(steps, "_steps", lambda backend: (does, plan))
         monkeypatch.setattr(steps, "listened", lambda step: heard)

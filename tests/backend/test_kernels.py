@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tensorflow_lite_bp.backend.fusion import functions
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tests.backend import kernels
-from tests.backend.recordings import Recording, recordings
+from tests.backend.recordings import XP, Recording, recordings
 
 pytestmark = pytest.mark.skipif(kernels.COMPILER is None, reason="there is no g++ to compile the kernels with")
 TOLERANCE = {"float16": 1e-2, "float32": 3e-6, "float64": 1e-13}
@@ -45,6 +46,22 @@ def _compare(recording: Recording, steps: list[Any], library: Any, tolerance: fl
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_every_kernel_computes_what_it_replaces(dtype: str) -> None:
     assert not disagreements(recordings(dtype), dtype)
+
+
+def test_a_value_that_a_loop_has_changed_is_loaded_again() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        name: rng.normal(size=shape) for name, shape in (("X", (4, 30)), ("row", (30,)), ("Y", (30,)), ("Z", (30,)))
+    }
+    X, row, Y, Z = arrays.values()
+    recorder = Recorder(XP)
+    recorder.max(X, axis=0, out=row)
+    recorder.add(X[0], 1.0, out=Y)
+    recorder.subtract(X, row, out=X)
+    recorder.add(X[0], 1.0, out=Z)
+    made = Recording("a row before and after", recorder.calls, arrays)
+    assert len(made.steps) == 1
+    assert not disagreements([made], "float64")
 
 
 def test_each_function_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:

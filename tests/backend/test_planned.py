@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.launches import NETWORKS, counted
 from tensorflow_lite_bp import Network
-from tensorflow_lite_bp.backend import get_backend
+from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.backend.base import Program
 from tensorflow_lite_bp.backend.fusion.count import launched
 from tensorflow_lite_bp.backend.fusion.program import program
@@ -39,9 +39,8 @@ class CompiledBackend(PlannedBackend):
         return Program([lambda: kernels.run(steps, functions)], launched(steps, self))
 
 
-def losses(backend: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    monkeypatch.setattr("tensorflow_lite_bp.network.get_backend", lambda name: backend)
-    network = Network.from_text(IMAGES)
+def losses(backend: Backend) -> list[float]:
+    network = Network.from_text(IMAGES, backend=backend)
     network.use_threads(1)
     rng, trainer = np.random.default_rng(0), network.trainer()
     batches = [{"x": rng.normal(size=(9, 2, 7, 6)), "y": rng.integers(0, 3, 9)} for _ in range(5)]
@@ -51,10 +50,10 @@ def losses(backend: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.skipif(kernels.COMPILER is None, reason="there is no g++ to compile the kernels with")
-def test_a_network_learns_by_compiled_kernels_as_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = losses(get_backend("numpy"), monkeypatch)
-    np.testing.assert_allclose(losses(CompiledBackend(), monkeypatch), expected, rtol=1e-5)
-    np.testing.assert_allclose(losses(PlannedBackend(), monkeypatch), expected, rtol=1e-5)
+def test_a_network_learns_by_compiled_kernels_as_by_numpy() -> None:
+    expected = losses(get_backend("numpy"))
+    np.testing.assert_allclose(losses(CompiledBackend()), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses(PlannedBackend()), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
