@@ -68,8 +68,10 @@ class QueuedMeasures:
         self._clipping = self._clip(weights.gradients.flat, longest) if longest is not None else []
 
     def square(self, gradient: Any) -> Any:
-        """The sum of the squares of a flat gradient; the next call overwrites it."""
-        return self._xp.squares(gradient, out=self._square)
+        """The sum of the squares of the weights' gradient; the next call overwrites it."""
+        for call in self._squaring:
+            call()
+        return self._square
 
     def clip(self, gradient: Any, square: Any) -> None:
         """Shorten the weights' gradient, whose square was the last."""

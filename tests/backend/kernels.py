@@ -7,13 +7,12 @@ they do not meet in memory is the claim of `fusion.access`, which has tests of i
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,17 @@ from tensorflow_lite_bp.graph.recorder import Call
 
 COMPILER = shutil.which("g++")
 
-SHIM = """
-#include <cmath>
-#include <cstddef>
-using namespace std;
-typedef _Float16 half;
+_FUNCTIONS = ("erf", "exp", "log", "log1p", "sqrt", "tanh", "fabs")
+_OF_TWO = ("pow", "fmax")
+SHIM = "".join(
+    [
+        "typedef long ptrdiff_t;\ntypedef _Float16 half;\n",
+        '#define INFINITY __builtin_inff()\n#define NAN __builtin_nanf("")\n',
+        *(f"inline float {f}(float x) {{ return __builtin_{f}f(x); }}\n" for f in _FUNCTIONS),
+        *(f"inline double {f}(double x) {{ return __builtin_{f}(x); }}\n" for f in _FUNCTIONS),
+        *(f"inline float {f}(float x, float y) {{ return __builtin_{f}f(x, y); }}\n" for f in _OF_TWO),
+        *(f"inline double {f}(double x, double y) {{ return __builtin_{f}(x, y); }}\n" for f in _OF_TWO),
+        """
 struct float16 {  // as CuPy's: computed in float, rounded to half
   half data;
   float16() {}
@@ -41,59 +46,98 @@ template <class T> struct Raw {  // a raw parameter, by its first element
   T* first;
   const T& operator[](ptrdiff_t place) const { return first[place]; }
 };
-"""
+""",
+    ]
+)
+"""What of CUDA's C the texts use. No header of C++ is read: most of a compilation's time would go there."""
 
 
-def c_source(name: str, source: Source) -> str:
-    """A function of the addresses of all parameters that does what the kernel does."""
-    lines = [f'extern "C" void {name}(void** p) {{']
-    for place, parameter in enumerate(source.parameters):
-        kind = C_TYPES[parameter.dtype]
-        if parameter.is_number:
-            lines.append(f"  const {kind} {parameter.name} = *({kind}*)p[{place}];")
-        else:
-            lines.append(f"  const Raw<{kind}> {parameter.name} = {{({kind}*)p[{place}]}};")
-    if source.rounds:
-        lines += [
-            f"  for (ptrdiff_t _i = 0; _i < {source.threads}; ++_i) {{",
-            f"    {source.kind} total = {source.identity};",
-            f"    for (int _J = 0; _J < {source.rounds}; ++_J) {{",
-            f"      const {source.kind} a = total, b = static_cast<{source.kind}>({source.body});",
-            f"      total = {source.joins};",
-            f"    }}\n    const {source.kind} a = total;\n    {source.after};\n  }}",
+@dataclass(frozen=True)
+class Text:
+    """A kernel as CuPy's classes are given it: its parameters, which of them are numbers, its expressions."""
+
+    parameters: tuple[tuple[str, str], ...]
+    numbers: frozenset[str]
+    body: str
+    joins: str = ""
+    identity: str = ""
+    kind: str = ""
+    after: str = ""
+
+    @staticmethod
+    def of(source: Source) -> Text:
+        return Text(
+            tuple((p.name, p.dtype) for p in source.parameters),
+            frozenset(p.name for p in source.parameters if p.is_number),
+            *(source.body, source.joins, source.identity, source.kind, source.after),
+        )
+
+    def function(self, name: str) -> str:
+        """C++: a function of the addresses of all parameters that does what the kernel does."""
+        lines = [f'extern "C" void {name}(void** p, ptrdiff_t threads, ptrdiff_t rounds) {{']
+        for place, (parameter, dtype) in enumerate(self.parameters):
+            kind = C_TYPES[dtype]
+            if parameter in self.numbers:
+                lines.append(f"  const {kind} {parameter} = *({kind}*)p[{place}];")
+            else:
+                lines.append(f"  const Raw<{kind}> {parameter} = {{({kind}*)p[{place}]}};")
+        return "\n".join([*lines, *(self._rows() if self.joins else self._elements()), "}"])
+
+    def _elements(self) -> list[str]:
+        return [f"  for (ptrdiff_t i = 0; i < threads; ++i) {{\n{self.body};\n  }}"]
+
+    def _rows(self) -> list[str]:
+        return [
+            "  for (ptrdiff_t _i = 0; _i < threads; ++_i) {",
+            f"    {self.kind} total = {self.identity};",
+            "    for (int _J = 0; _J < rounds; ++_J) {",
+            f"      const {self.kind} a = total, b = static_cast<{self.kind}>({self.body});",
+            f"      total = {self.joins};",
+            f"    }}\n    const {self.kind} a = total;\n    {self.after};\n  }}",
+            # threads of CuPy's last block that have no result go through items too; nothing may come of it
+            "  for (ptrdiff_t _i = threads; _i < threads + 3; ++_i)",
+            f"    for (int _J = 0; _J * threads + _i < threads * rounds; ++_J) {self.body};",
         ]
-    else:
-        lines.append(f"  for (ptrdiff_t i = 0; i < {source.threads}; ++i) {{\n{source.body}\n  }}")
-    return "\n".join([*lines, "}"])
 
 
-@cache
+_KNOWN: dict[Text, Any] = {}
+
+
+def functions(texts: Iterable[Text]) -> dict[Text, Any]:
+    """The compiled functions of kernels: of those that are new, from one compilation."""
+    wanted = list(dict.fromkeys(texts))
+    new = {text: f"k{number}" for number, text in enumerate(wanted) if text not in _KNOWN}
+    if new:
+        library = _library(SHIM + "\n".join(text.function(name) for text, name in new.items()))
+        _KNOWN.update({text: getattr(library, name) for text, name in new.items()})
+    return {text: _KNOWN[text] for text in wanted}
+
+
 def _library(text: str) -> ctypes.CDLL:
-    folder = Path(mkdtemp())
-    (folder / "kernels.cpp").write_text(text)
-    target = folder / "kernels.so"
     # one rounding for each operation, as CuPy is told too
     flags = ["-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
-    subprocess.run([str(COMPILER), *flags, "-o", target, folder / "kernels.cpp"], check=True, capture_output=True)
-    return ctypes.CDLL(str(target))
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "kernels.cpp").write_text(text)
+        target = Path(folder) / "kernels.so"
+        command = [str(COMPILER), *flags, "-o", target, Path(folder) / "kernels.cpp", "-lm"]
+        subprocess.run(command, check=True, capture_output=True)
+        return ctypes.CDLL(str(target))
 
 
-def compiled(sources: Sequence[Source]) -> dict[Any, Any]:
-    """The functions of many kernels, by their keys, from one compilation."""
-    unique = {source.key: source for source in sources}
-    names = {key: "k" + hashlib.sha256(repr(key).encode()).hexdigest()[:16] for key in unique}
-    # equal texts for other numbers of threads are the same kernel on the device, where that is no part of the text
-    whole = {(key, s.threads, s.rounds): s for s in sources for key in [s.key]}
-    texts = [c_source(f"{names[key]}_{threads}_{rounds}", s) for (key, threads, rounds), s in whole.items()]
-    library = _library(SHIM + "\n".join(texts))
-    return {place: getattr(library, f"{names[place[0]]}_{place[1]}_{place[2]}") for place in whole}
+def compiled(sources: Sequence[Source]) -> dict[Text, Any]:
+    """The functions of many kernels, from one compilation."""
+    return functions(map(Text.of, sources))
+
+
+def launch(function: Any, addresses: Sequence[int], threads: int, rounds: int) -> None:
+    """Run a compiled kernel on what lies at these addresses."""
+    function((ctypes.c_void_p * len(addresses))(*addresses), ctypes.c_long(threads), ctypes.c_long(rounds))
 
 
 def call(function: Any, source: Source) -> None:
     """Launch a compiled kernel on its arrays, with the numbers of the moment."""
     values = [np.array(p.value.value) if p.is_number else p.value for p in source.parameters]
-    addresses = [value.__array_interface__["data"][0] for value in values]
-    function((ctypes.c_void_p * len(addresses))(*addresses))
+    launch(function, [v.__array_interface__["data"][0] for v in values], source.threads, source.rounds)
 
 
 def plain(call: Call) -> None:
@@ -107,4 +151,4 @@ def run(steps: Sequence[Step], functions: Any, library: Callable[[Call], None] =
             assert isinstance(step.launch, Single)
             library(step.launch.call)
         else:
-            call(functions[step.source.key, step.source.threads, step.source.rounds], step.source)
+            call(functions[Text.of(step.source)], step.source)

@@ -60,7 +60,7 @@ def two_accesses(draw: st.DrawFn) -> tuple[Access, Access]:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(two_accesses())
 def test_what_is_said_of_two_accesses_is_so(pair: tuple[Access, Access]) -> None:
     A, B = map(touched, pair)
@@ -77,6 +77,10 @@ def test_rows_of_a_matrix_are_told_from_its_columns() -> None:
     moved = Access(4000 + 2 * 32 + 4, (Dim(8, 4),), (), "float32")
     assert owned(columns, one_row)
     assert not owned(columns, moved)
+    rows = Access(4000, (Dim(5, 32),), (Dim(8, 4),), "float32")
+    first, last_of_next = (Access(4000 + start, (Dim(5, 32),), (), "float32") for start in (0, -4))
+    assert owned(rows, first)
+    assert not owned(rows, last_of_next)
     even, odd = (Access(4000 + start, (Dim(8, 8),), (), "float32") for start in (0, 4))
     assert apart(even, odd)
     assert not owned(*[Access(4000, (Dim(8, 0),), (), "float32")] * 2)
@@ -296,6 +300,37 @@ def test_a_reduction_of_columns_waits_for_what_writes_rows() -> None:
     assert isinstance(first, Kernel)
     assert isinstance(last, Rows)
     assert not last.items
+
+
+def test_a_row_may_end_in_its_own_memory_and_in_no_other() -> None:
+    X, total = arrays((40, 60), (40,))
+
+    def ending(out: np.ndarray) -> list[Any]:
+        def record(xp: Any) -> None:
+            xp.sum(X, axis=1, out=total)
+            xp.multiply(total, 2.0, out=out)
+
+        return fused(record)
+
+    assert len(ending(X[:, 0])) == 1
+    assert len(ending(X[::-1, 0])) == 2
+
+
+def test_a_result_lies_apart_from_what_its_items_read() -> None:
+    X, row = arrays((40, 60), (40,))
+
+    def record(xp: Any) -> None:
+        xp.add(X, row[::-1, None], out=X)
+        xp.sum(X, axis=1, out=row)
+
+    assert len(fused(record)) == 2
+
+
+def test_a_result_that_overlaps_with_itself_is_left_to_the_library() -> None:
+    X, Y = arrays((4, 5), (9,))
+    windows = np.lib.stride_tricks.as_strided(Y, (4, 5), (4, 4))
+    (launch,) = fused(lambda xp: xp.negative(X, out=windows))
+    assert isinstance(launch, Single)
 
 
 def test_a_long_row_is_reduced_by_many_blocks_first() -> None:

@@ -28,9 +28,7 @@ class StandIn:
     def __init__(self, sources: list[Any]) -> None:
         self.launches = 0
         functions = kernels.compiled(sources)
-        self._known = {
-            (s.body, s.after, s.threads, s.rounds): (functions[s.key, s.threads, s.rounds], s) for s in sources
-        }
+        self._known = {(s.body, s.after, s.threads, s.rounds): (functions[kernels.Text.of(s)], s) for s in sources}
 
     def ElementwiseKernel(self, ins: str, outs: str, body: str, name: str, **options: Any) -> Any:
         declared = [*ins.split(", "), *outs.split(", ")]
@@ -63,7 +61,7 @@ class StandIn:
                 kept.append(np.array(arg))
                 places[name] = kept[-1].ctypes.data
         assert places.keys() == {p.name for p in source.parameters}
-        function((ctypes.c_void_p * len(places))(*(places[p.name] for p in source.parameters)))
+        kernels.launch(function, [places[p.name] for p in source.parameters], source.threads, source.rounds)
 
 
 @pytest.mark.skipif(kernels.COMPILER is None, reason="there is no g++ to compile the kernels with")

@@ -133,20 +133,34 @@ _WORK = 10_000  # of NumPy's search for a common byte; strides of real layers ta
 def owned(A: Access, B: Access) -> bool:
     """Whether each byte that both touch is touched by one thread only, the same in both.
 
-    Both step from thread to thread alike, one thread's bytes lie beside the next one's, and everything else that moves
-    them (rounds, and how far apart the two start) is a multiple of more bytes than all threads together need: then the
-    remainder by that number says which thread it is.
+    Both step from thread to thread alike, and either of two things says of a byte whose it is. In a matrix whose
+    columns belong to threads: all else that moves them (rounds, and how far apart the two start) is a multiple of more
+    bytes than all threads together need, and the remainder by that is the thread's. In one whose rows do: from one
+    thread to the next it is further than all that a thread touches.
     """
     if A.thread != B.thread or any(dim.stride == 0 for dim in A.thread):
         return False
     step = gcd(A.start - B.start, *(dim.stride for dim in A.loop + B.loop))
-    itemsize = max(A.itemsize, B.itemsize)
-    reach = itemsize
-    for dim in sorted(A.thread, key=lambda dim: abs(dim.stride)):
-        if abs(dim.stride) < reach:
-            return False
-        reach += (dim.size - 1) * abs(dim.stride)
-    return step == 0 or step >= reach
+    reach = _reach(A.thread, max(A.itemsize, B.itemsize))
+    if reach is not None and (step == 0 or step >= reach):
+        return True
+    spans = [_span(access.start, access.loop, access.itemsize) for access in (A, B)]
+    return _reach(A.thread, max(high for _, high in spans) - min(low for low, _ in spans)) is not None
+
+
+def _reach(thread: Dims, width: int) -> int | None:
+    """How many bytes lie under all threads when each needs so many; None where two would meet."""
+    reach = width
+    for size, stride in sorted(thread, key=lambda dim: abs(dim.stride)):
+        if abs(stride) < reach:
+            return None
+        reach += (size - 1) * abs(stride)
+    return reach
+
+
+def writes_once(access: Access) -> bool:
+    """Whether each thread has bytes of its own."""
+    return _reach(access.thread, access.itemsize) is not None
 
 
 def safe(A: Access, B: Access) -> bool:

@@ -19,7 +19,7 @@ FUNCTIONS = {
     "exp": "exp(x)",
     "greater": "x > y",
     "greater_equal": "x >= y",
-    "isfinite": "isfinite(x)",
+    "isfinite": "x - x == 0",
     "less": "x < y",
     "less_equal": "x <= y",
     "log": "log(x)",
@@ -57,12 +57,13 @@ REDUCTIONS: dict[str, Reduction] = {
     "min": Reduction("(a != a ? a : x != x ? x : a < x ? a : x)", "INFINITY"),
 }
 
-FLOATS = frozenset(("divide", "erf", "exp", "log", "log1p", "logaddexp", "power", "reciprocal", "sign", "sqrt", "tanh"))
+FLOATS = frozenset(
+    ("divide", "erf", "exp", "isfinite", "log", "log1p", "logaddexp", "power", "reciprocal", "sign", "sqrt", "tanh")
+)
 """What is only computed here for real numbers."""
 LOGICAL = frozenset(("logical_and", "logical_not", "logical_or"))
 """What looks at each operand's truth."""
 COMPARISONS = frozenset(("equal", "greater", "greater_equal", "isfinite", "less", "less_equal"))
-"""What gives a truth value."""
 
 C_TYPES = {"float16": "float16", "float32": "float", "float64": "double", "int64": "long long", "bool": "bool"}
 """The types that kernels work on, as CuPy spells them in C."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.fusion.access import Access, Dim, Dims, apart, count, merged, moving, split
+from tensorflow_lite_bp.backend.fusion.access import Access, Dim, Dims, apart, count, merged, moving, split, writes_once
 from tensorflow_lite_bp.backend.fusion.functions import C_TYPES, COMPARISONS, FLOATS, FUNCTIONS, LOGICAL, REDUCTIONS
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Reader:
     def __init__(self, backend: Backend, constants: Sequence[Any] = ()) -> None:
         self._backend = backend
         self._names: dict[Callable[..., Any], str] = {}
-        for name in (*FUNCTIONS, *REDUCTIONS, "argmax", "take", "put", "matmul", "dot"):
+        for name in (*FUNCTIONS, *REDUCTIONS, "argmax", "take", "put", "matmul", "dot", "squares"):
             self._names.setdefault(getattr(backend, name), name)
         self._counted = [self._access(array) for array in constants if self._counts(array)]
         self._facts: list[tuple[Access, str, int]] = []  # where, "multiples" or "own", of how many columns
@@ -170,7 +170,7 @@ class Reader:
     # Calls
 
     def _work(self, call: Call, name: str) -> Work | None:
-        others = {"matmul": self._dots, "dot": self._dot, "take": self._take, "put": self._put}
+        others = {"matmul": self._dots, "dot": self._dot, "squares": self._dot, "take": self._take, "put": self._put}
         if name in others:
             return others[name](call)
         if name == "copyto":
@@ -228,8 +228,9 @@ class Reader:
         return Work(call, "multiply", reads, Operand(out, address(out), (Dim(len(out), out.strides[0]),)), "sum")
 
     def _dot(self, call: Call) -> Work | None:
-        """The scalar product of two vectors."""
-        (A, B), out = call.args, call.kwargs.get("out")
+        """The scalar product of two vectors, or of one with itself."""
+        (A, *others), out = call.args, call.kwargs.get("out")
+        B = others[0] if others else A
         if out is None or not A.ndim == B.ndim == 1 or out.ndim != 0:
             return None
         reads = [Operand(X, self._backend.address(X), (), (Dim(X.shape[0], X.strides[0]),)) for X in (A, B)]
@@ -331,7 +332,7 @@ class Reader:
             return False
         if work.name in FLOATS and not real:
             return False
-        return work.out.indirect or (work.threads > 0 and _writes_once(work.whole[-1]))
+        return work.out.indirect or (work.threads > 0 and writes_once(work.whole[-1]))
 
 
 def _known(operand: Operand) -> bool:
@@ -339,13 +340,3 @@ def _known(operand: Operand) -> bool:
         return isinstance(operand.value, (bool, int, float, Number))
     itemsize = operand.value.dtype.itemsize
     return operand.dtype in C_TYPES and not any(dim.stride % itemsize for dim in _dims(operand))
-
-
-def _writes_once(access: Access) -> bool:
-    """Whether each step is at bytes of its own."""
-    reach = access.itemsize
-    for dim in sorted(access.thread, key=lambda dim: abs(dim.stride)):
-        if abs(dim.stride) < reach:
-            return False
-        reach += (dim.size - 1) * abs(dim.stride)
-    return True
