@@ -172,13 +172,13 @@ def table() -> Mapping[str, Any]:
     return read
 
 
-def written(value: Any, indent: str = "") -> str:
+def as_json(value: Any, indent: str = "") -> str:
     """JSON with a line for each key, and lists in one."""
     if not isinstance(value, Mapping):
         return json.dumps(value)
-    lines = [f"{indent} {json.dumps(key)}: {written(value[key], indent + ' ')}" for key in sorted(value)]
+    lines = [f"{indent} {json.dumps(key)}: {as_json(value[key], indent + ' ')}" for key in sorted(value)]
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 if __name__ == "__main__":
-    TABLE.write_text(written(collect()) + "\n", "utf-8")
+    TABLE.write_text(as_json(collect()) + "\n", "utf-8")
