@@ -91,6 +91,11 @@ def use(cupy: Any, number: int | None) -> None:
         raise NoGpu(_reason(error, cupy)) from error
 
 
+def comes_from_gpu(error: BaseException) -> bool:
+    """Whether an exception is one of CuPy's own kinds: CUDA, cuBLAS or the compiler of kernels has failed."""
+    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends", "cupyx")
+
+
 def shown(version: int) -> str:
     """A CUDA version for people.
 

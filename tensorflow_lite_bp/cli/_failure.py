@@ -66,6 +66,10 @@ def failure_of(error: BaseException) -> Failure:
     for kinds, describe in _KINDS:
         if isinstance(error, kinds):
             return describe(error)
+    from tensorflow_lite_bp.backend.cuda import comes_from_gpu
+
+    if comes_from_gpu(error):
+        return _from_gpu(error)
     return Failure(
         "internal",
         f"this is a mistake in tflbp itself ({_first_line(error)}): please report it, with the command and the file; "
@@ -101,6 +105,15 @@ def _from_memory_error(error: BaseException) -> Failure:
     found = f" ({_first_line(error).rstrip('.')})" if str(error) else ""
     return Failure(
         "environment", f"not enough memory{found}: a smaller batch (--set train.batch=…) or network needs less", 3
+    )
+
+
+def _from_gpu(error: BaseException) -> Failure:
+    return Failure(
+        "environment",
+        f"the GPU failed ({_first_line(error)}): `tflbp doctor --backend cupy` says what works here, and "
+        "--backend numpy needs none of it",
+        3,
     )
 
 

@@ -79,6 +79,17 @@ def test_exceptions(error: BaseException, exit_code: int, kind: str, message: st
         assert failure.message == message
 
 
+def test_a_failing_gpu_is_no_mistake_of_ours() -> None:
+    """As CuPy raises it: a kind of its own, from a module of its own."""
+    kind = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})
+    failure = _failure.failure_of(kind("cudaErrorIllegalAddress: an illegal memory access was encountered"))
+    assert (failure.exit_code, failure.kind) == (3, "environment")
+    assert failure.message == (
+        "the GPU failed (CUDARuntimeError: cudaErrorIllegalAddress: an illegal memory access was encountered): "
+        "`tflbp doctor --backend cupy` says what works here, and --backend numpy needs none of it"
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "message", "hint"),
     [
