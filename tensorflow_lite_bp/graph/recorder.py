@@ -93,8 +93,3 @@ def only_if(flag: Any, calls: list[Call]) -> list[Call]:
     if flag is None:
         return calls
     return [Call(call.function, call.args, {**call.kwargs, "where": flag}) for call in calls]
-
-
-def replayed(backend: Backend, calls: list[Call]) -> list[Callable[[], Any]]:
-    """The calls, each ready to be made again and again by itself."""
-    return [backend.bind(call.function, call.args, call.kwargs) for call in calls]

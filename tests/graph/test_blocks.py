@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.graph import blocks as module
 from tensorflow_lite_bp.graph.blocks import in_blocks
-from tensorflow_lite_bp.graph.recorder import Call, replayed
+from tensorflow_lite_bp.graph.recorder import Call
 
 ROWS, LENGTH = 6, 8
 CELLS = 30 * LENGTH
@@ -158,7 +158,7 @@ def assert_same_memory(calls: list[Drawn], seed: int, cache: int) -> None:
     for call in [drawn.on(expected) for drawn in calls]:
         call.function(*call.args, **call.kwargs)
     xp = backend(cache)
-    for bound in replayed(xp, in_blocks([drawn.on(found) for drawn in calls], xp)):
+    for bound in xp.program(in_blocks([drawn.on(found) for drawn in calls], xp)):
         bound()
     np.testing.assert_array_equal(found, expected)
 
@@ -272,7 +272,7 @@ def test_the_sums_of_rows_are_cut_with_the_chain() -> None:
     cut = in_blocks(calls, xp)
     assert len(cut) == 15
     expected = np.arange(20.0).reshape(5, 4) + 1
-    for call in replayed(xp, cut):
+    for call in xp.program(cut):
         call()
     np.testing.assert_array_equal(A, expected - expected.sum(axis=1, keepdims=True))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tensorflow_lite_bp.backend import get_backend
-from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Meetings, Recorder
 from tensorflow_lite_bp.graph.team import Team, team
 
 XP = get_backend("numpy")
@@ -167,7 +167,7 @@ def shards_of(parts: list[np.ndarray]) -> tuple[Meetings, list[list[Any]], list[
     for number, part in enumerate(parts):
         recorder = Recorder(XP, shard=number, meetings=meetings)
         recorder.sum_shards(part, out=outs[number])
-        programs.append(replayed(XP, recorder.calls))
+        programs.append(XP.program(recorder.calls))
     return meetings, programs, outs
 
 
@@ -220,7 +220,7 @@ def test_several_sums_of_one_step_do_not_meet_each_other(finished: Finished) -> 
         recorder.add(outs[number], number, out=parts[number])  # 1, 2
         recorder.sum_shards(parts[number], out=outs[number])  # 3
         recorder.sum_shards(outs[number][0], out=parts[number][1])  # 6
-        works.append(work_of(replayed(XP, recorder.calls), 0.01 * number))
+        works.append(work_of(XP.program(recorder.calls), 0.01 * number))
     finished(lambda: crew_of(2).run(works))
     assert [(out[0, 0], part[1, 1]) for out, part in zip(outs, parts, strict=True)] == [(3.0, 6.0)] * 2
 

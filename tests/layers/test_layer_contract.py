@@ -18,7 +18,7 @@ from tensorflow_lite_bp.declare import Declared, registry, settings_of
 from tensorflow_lite_bp.exchange.builder import Builder
 from tensorflow_lite_bp.graph import blocks
 from tensorflow_lite_bp.graph.blocks import in_blocks
-from tensorflow_lite_bp.graph.recorder import Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Example, Layer
 from tensorflow_lite_bp.layers.dense import Dense
@@ -263,7 +263,7 @@ def test_a_recorded_run_replays_on_new_data(cls: Any, example: Example, monkeypa
     monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(XP, "cache", 1)  # every chain is cut into single rows
     with XP.computing():
-        for call in replayed(XP, in_blocks(recorder.calls, XP)):
+        for call in XP.program(in_blocks(recorder.calls, XP)):
             call()
     near = {"rtol": 1e-13, "atol": 1e-15}  # sums are bound as products with ones, which add in another order
     np.testing.assert_allclose(bench.ws.Y, other.forward(), **near)

@@ -15,7 +15,7 @@ from dsl.types import TensorType, floats
 from tensorflow_lite_bp.backend import Backend, Draw, get_backend
 from tensorflow_lite_bp.declare import registry, settings_of
 from tensorflow_lite_bp.graph.blocks import in_blocks
-from tensorflow_lite_bp.graph.recorder import Recorder, replayed
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.workspace import Workspace
 
 pytestmark = pytest.mark.double
@@ -106,7 +106,7 @@ def compute(xp: Backend, code: Any, *, recorded: bool) -> None:
         else:
             recorder = Recorder(xp)
             code(recorder)
-            for call in replayed(xp, in_blocks(recorder.calls, xp)):
+            for call in xp.program(in_blocks(recorder.calls, xp)):
                 call()
     assert waits() == before, "layer code waited for the device"
 
