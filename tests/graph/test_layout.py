@@ -71,15 +71,20 @@ def spoil_dead(shard: Shard, now: int) -> None:
 MODES = ["train", "evaluate", "infer"]
 
 
+def drawn_run(data: Any, mode: str, networks: Any, rows: Rows) -> tuple[Network, Plan]:
+    """A drawn network on one or two threads, and its plan after the third step."""
+    text, threads = data.draw(networks(dropout=True)), data.draw(st.sampled_from([1, 2]))
+    network = Network.from_text(text, precision="float64", threads=threads)
+    plan = planned(network, rows, mode)
+    plan.run(3)
+    return network, plan
+
+
 @pytest.mark.parametrize("mode", MODES)
 @quick(80)
 @given(data=st.data())
 def test_no_result_depends_on_what_the_memory_held_before(data: Any, mode: str, networks: Any, batch: Any) -> None:
-    network = Network.from_text(
-        data.draw(networks(dropout=True)), precision="float64", threads=data.draw(thread_counts)
-    )
-    plan = planned(network, batch(4), mode)
-    plan.run(3)
+    network, plan = drawn_run(data, mode, networks, batch(4))
     expected = results(network, plan)
     spoil(plan)
     network.arrays.gradients.flat.fill(0)
@@ -87,18 +92,11 @@ def test_no_result_depends_on_what_the_memory_held_before(data: Any, mode: str, 
     assert results(network, plan) == expected
 
 
-thread_counts = st.sampled_from([1, 2])
-
-
 @pytest.mark.parametrize("mode", MODES)
 @quick(80)
 @given(data=st.data())
 def test_nothing_is_needed_after_the_layout_calls_it_dead(data: Any, mode: str, networks: Any, batch: Any) -> None:
-    network = Network.from_text(
-        data.draw(networks(dropout=True)), precision="float64", threads=data.draw(thread_counts)
-    )
-    plan = planned(network, batch(4), mode)
-    plan.run(3)
+    network, plan = drawn_run(data, mode, networks, batch(4))
     expected = results(network, plan)
     spoil(plan)
     for now, (_, programs) in enumerate(plan.by_parts()):
