@@ -2,8 +2,9 @@
 
 Not among them are the copies of the batch to the device, one or two for each input and target.
 
-Beside them stand the calls that were recorded, and, where PyTorch is installed, the operators that it runs eagerly for
-the same step, as its profiler counts them on the CPU: on a GPU each of them is at least one launch.
+Beside them stand the launches in mixed precision, the calls that were recorded, and, where PyTorch is installed, the
+operators that it runs eagerly for the same step, as its profiler counts them on the CPU: on a GPU each of them is at
+least one launch.
 """
 
 from __future__ import annotations
@@ -61,16 +62,16 @@ class Launches:
         return self.plan + self.judging + self.states + self.update
 
 
-def counted(name: str) -> Launches:
+def counted(name: str, precision: str = "float32") -> Launches:
     """Of one of `NETWORKS`, as the CuPy backend plans it."""
-    network, trainer, plan = _made(name, PlannedBackend())
+    network, trainer, plan = _made(name, PlannedBackend(), precision)
     (shard,) = plan.shards
     judging = QueuedMeasures(network.backend, network.arrays, None, batches=1).program(plan)
     calls = len(shard.program) + len(judging) + len(shard.advancing) + trainer.update.calls
     return Launches(calls, plan.launches, judging.launches, shard.advancing.launches, trainer.update.launches)
 
 
-def planned(name: str) -> list[Step]:
+def planned(name: str, precision: str = "float32") -> list[Step]:
     """All launches of a training step of one of `NETWORKS`."""
     found: list[Step] = []
 
@@ -80,14 +81,14 @@ def planned(name: str) -> list[Step]:
             found.extend(steps)
             return steps
 
-    _made(name, Kept())
+    _made(name, Kept(), precision)
     return found
 
 
-def _made(name: str, backend: PlannedBackend) -> tuple[Network, Trainer, Plan]:
+def _made(name: str, backend: PlannedBackend, precision: str) -> tuple[Network, Trainer, Plan]:
     """A network with the plan of its first batch."""
     task = NETWORKS[name].task
-    network = Network.from_text(net_text(task), backend=backend)
+    network = Network.from_text(net_text(task), backend=backend, precision=precision)
     trainer = network.trainer()
     x, y = next(task.batches())
     return network, trainer, trainer.feed({"x": x, "y": y})
@@ -134,14 +135,14 @@ def table() -> str:
     """Markdown."""
     lines = [
         "| training step | recorded calls | launches | forward and back + judging + states + update | at most | "
-        "operators of PyTorch eager |",
-        "|---|---|---|---|---|---|",
+        "in mixed precision | operators of PyTorch eager |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, case in NETWORKS.items():
         found, operators = counted(name), operators_of_pytorch(case.task)
         parts = f"{found.plan} + {found.judging} + {found.states} + {found.update}"
-        beside = "not installed" if operators is None else str(operators)
-        lines.append(f"| {case.what} | {found.recorded} | {found.step} | {parts} | {case.most} | {beside} |")
+        mixed, beside = counted(name, "mixed").step, "not installed" if operators is None else str(operators)
+        lines.append(f"| {case.what} | {found.recorded} | {found.step} | {parts} | {case.most} | {mixed} | {beside} |")
     return "\n".join(lines)
 
 

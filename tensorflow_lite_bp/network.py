@@ -17,13 +17,16 @@ from tensorflow_lite_bp.backend import Backend, get_backend
 from tensorflow_lite_bp.declare import build
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.half import Half
 from tensorflow_lite_bp.graph.layout import Layout
+from tensorflow_lite_bp.graph.mixed import HalfWeights
 from tensorflow_lite_bp.graph.plan import Plan
 from tensorflow_lite_bp.graph.rows import RowCheck
 from tensorflow_lite_bp.graph.shortage import shortage
 from tensorflow_lite_bp.graph.threads import ALONE, Division, available, division
 from tensorflow_lite_bp.graph.trainer import Trainer
 from tensorflow_lite_bp.graph.weights import Weights
+from tensorflow_lite_bp.precision import PRECISIONS
 from tensorflow_lite_bp.table import checked
 
 if TYPE_CHECKING:
@@ -41,13 +44,14 @@ class Network:
     Args:
         program: what `tensorflow_lite_bp.table.checked` gives.
         seed: of the first weights, the order of samples and dropout; the train section's by default.
-        precision: ``"float32"`` or ``"float64"``; the train section's by default.
+        precision: one of `precision.PRECISIONS`; the train section's by default.
         backend: ``"numpy"``, ``"cupy"``, or what `backend.get_backend` gives for one with options.
         threads: that compute a step; None leaves it to the rule of `graph.threads`.
 
     Attributes:
         weights: host arrays by name; assignable by name.
         preprocessing: what was fitted on the training data, after `fit` or `load`; None before.
+        mixed: what a mixed training step computes with besides the weights; None in other precisions.
     """
 
     def __init__(
@@ -63,13 +67,17 @@ class Network:
         self.graph = Graph(program)
         self.backend: Backend = get_backend(backend) if isinstance(backend, str) else backend
         self.precision: str = precision if precision is not None else program.train["precision"]
-        if self.precision not in ("float32", "float64"):
-            raise InputError(f"precision `{self.precision}` is unknown: expected float32 or float64")
-        self.dtype: np.dtype[Any] = np.dtype(self.precision)
+        if self.precision not in PRECISIONS:
+            expected = " or ".join(PRECISIONS)
+            raise InputError(f"precision `{self.precision}` is unknown: expected {expected}")
+        self.dtype: np.dtype[Any] = np.dtype(PRECISIONS[self.precision].weights)
         self.threads = threads
         self.seed: int = seed if seed is not None else program.train["seed"]
-        self.arrays = Weights(self.backend, self.graph.weights, self.dtype)
+        half = Half.of(self.graph, self.precision)
+        first = half.names if half is not None else ()
+        self.arrays = Weights(self.backend, self.graph.weights, self.dtype, first=first)
         self.arrays.initialize(self.seed)
+        self.mixed = HalfWeights(self.backend, self.arrays, half) if half is not None else None
         self.preprocessing: Preprocessing | None = None
         self._check = RowCheck(program)
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
@@ -148,7 +156,7 @@ class Network:
             inputs: arrays ``(m, *shape)`` by the inputs' names.
 
         Returns:
-            Arrays ``(m, *shape)`` by the outputs' names, of the network's precision.
+            Arrays ``(m, *shape)`` by the outputs' names, in the precision of the weights.
 
         Raises:
             InputError: for a missing or unknown input, another shape, or values that are no numbers.
@@ -237,17 +245,27 @@ class Network:
         self._plans.clear()
 
     def plan(
-        self, mode: str, rows: Mapping[str, Any], *, tensors: Sequence[str] = (), gradient_of: Sequence[str] = ()
+        self,
+        mode: str,
+        rows: Mapping[str, Any],
+        *,
+        tensors: Sequence[str] = (),
+        gradient_of: Sequence[str] = (),
+        mixed: bool = False,
     ) -> Plan:
-        """The plan for batches of this size: made at the first use, kept for the next ones."""
+        """The plan for batches of this size: made at the first use, kept for the next ones.
+
+        Args:
+            mixed: compute in half precision what `precision` says, if it does.
+        """
         sizes = self._check.sizes(rows)
         m = len(next(iter(rows.values())))
-        key = (mode, m, *sizes.values(), *tensors, "|", *gradient_of)
+        key = (mode, mixed, m, *sizes.values(), *tensors, "|", *gradient_of)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._planned(
-                m, mode=mode, sizes=sizes, dtype=self.precision, tensors=tensors, gradient_of=gradient_of
-            )
+            halves = self.mixed if mixed else None
+            wanted = {"tensors": tensors, "gradient_of": gradient_of, "dtype": self.dtype.name, "mixed": halves}
+            plan = self._plans[key] = self._planned(m, mode=mode, sizes=sizes, **wanted)
         self._plans.move_to_end(key)
         while len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)
@@ -260,7 +278,7 @@ class Network:
             EnvironmentFailure: when it does not fit even so; it says how many samples would.
         """
         wanted |= {"mode": mode, "sizes": sizes}
-        division = self._division(m, sizes, training=mode == "train")
+        division = self._division(m, sizes, training=mode == "train") if wanted["mixed"] is None else ALONE
         make = partial(Plan, self.graph, self.arrays, self.backend, m=m, seed=self.seed, division=division, **wanted)
         try:
             return make()
@@ -276,7 +294,9 @@ class Network:
         raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
 
     def _layout(self, wanted: Mapping[str, Any], samples: int) -> Layout:
-        return Layout(self.graph, columns=samples, **wanted)
+        mixed: HalfWeights | None = wanted["mixed"]
+        others = {name: value for name, value in wanted.items() if name != "mixed"}
+        return Layout(self.graph, columns=samples, half=mixed.half if mixed is not None else None, **others)
 
     @property
     def most_threads(self) -> int:

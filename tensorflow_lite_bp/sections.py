@@ -8,6 +8,7 @@ from typing import Any
 from tensorflow_lite_bp.declare import Declared, setting
 from tensorflow_lite_bp.optimizers.adam import Adam
 from tensorflow_lite_bp.optimizers.base import Optimizer
+from tensorflow_lite_bp.precision import PRECISIONS
 from tensorflow_lite_bp.schedules.base import Schedule
 from tensorflow_lite_bp.schedules.constant import Constant
 
@@ -39,7 +40,7 @@ class Train(Declared, category="section", name="train"):
     class_weights: str | tuple[float, ...] | None = setting(
         None, kind="string|floats", help='`"balanced"`, or the weight of each class in the loss'
     )
-    precision: str = setting("float32", choices=("float32", "float64"), help="the numbers to compute with")
+    precision: str = setting("float32", choices=tuple(PRECISIONS), help="the numbers to compute with")
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,9 @@ def trained(name: str, precision: str, backend: Backend) -> Run:
     return Run(network, _data(network))
 
 
-def mlp(backend: Backend, *, batch: int) -> tuple[Network, dict[str, np.ndarray]]:
-    """The perceptron 784-256-128-10 with adam in float32, and a batch for it."""
-    network = Network.from_text(_MLP.format(batch=batch), name="mlp", seed=1, backend=backend)
+def mlp(backend: Backend, *, batch: int, precision: str = "float32") -> tuple[Network, dict[str, np.ndarray]]:
+    """The perceptron 784-256-128-10 with adam, and a batch for it."""
+    network = Network.from_text(_MLP.format(batch=batch), name="mlp", seed=1, backend=backend, precision=precision)
     generator = Draw(1, "accept").generator()
     return network, {
         "image": generator.random((batch, 784), dtype=np.float32),

@@ -26,6 +26,8 @@ _WARMING, _FEWEST = 3, 2
 def checks() -> Iterator[Check]:
     for batch in BATCHES:
         yield Check("throughput", f"mlp, batch {batch}", partial(_ours, batch))
+        for precision in ("mixed", "mixed_bfloat16"):
+            yield Check("throughput", f"mlp, batch {batch}, {precision}", partial(_mixed, batch, precision))
         yield Check("throughput", f"mlp, batch {batch}, NumPy", partial(_numpys, batch))
         yield Check("throughput", f"mlp, batch {batch}, PyTorch", partial(_pytorchs, batch))
 
@@ -46,9 +48,15 @@ def rate(step: Callable[[], Any], wait: Callable[[], Any], batch: int) -> float:
     return median(found)
 
 
-def _ours(batch: int, backend: Backend) -> str:
-    network, rows = mlp(backend, batch=batch)
+def _ours(batch: int, backend: Backend, *, precision: str = "float32") -> str:
+    network, rows = mlp(backend, batch=batch, precision=precision)
     return _words(rate(step_of(Trainer(network), rows), backend.synchronize, batch))
+
+
+def _mixed(batch: int, precision: str, backend: Backend) -> str:
+    if not backend.queued:
+        raise NotHere(f"the backend {backend.name} gains nothing by 16 bits")
+    return _ours(batch, backend, precision=precision)
 
 
 def _numpys(batch: int, backend: Backend) -> str:

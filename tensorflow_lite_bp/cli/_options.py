@@ -29,6 +29,16 @@ Overrides = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 """Read by `tensorflow_lite_bp.cli.main`, which prints: a command only declares it."""
 
+PrecisionName = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        show_default=False,
+        help="float32, float64, mixed or mixed_bfloat16, in the place of the file's `train.precision`.",
+    ),
+]
+
 BackendName = Annotated[
     str | None, typer.Option(metavar="numpy|cupy", show_default=False, help="What computes: numpy by default.")
 ]
@@ -39,6 +49,21 @@ MemoryLimit = Annotated[
 TF32 = Annotated[
     bool, typer.Option("--tf32", help="Let the GPU round the factors of float32 products to 10 bits: faster.")
 ]
+
+
+def override_of(precision: str | None) -> tuple[str, ...]:
+    """What ``--set`` would be given.
+
+    Raises:
+        BadParameter: for a name that is none of `PRECISIONS`.
+    """
+    from tensorflow_lite_bp.precision import PRECISIONS
+
+    if precision is None:
+        return ()
+    if precision not in PRECISIONS:
+        raise typer.BadParameter(f"--precision `{precision}` is unknown: expected {' or '.join(PRECISIONS)}")
+    return (f'train.precision="{precision}"',)
 
 
 def backend_of(name: str | None, *, device: int | None, memory_limit: str | None, tf32: bool) -> Backend:

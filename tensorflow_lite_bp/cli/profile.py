@@ -10,7 +10,18 @@ import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
 from tensorflow_lite_bp.cli._layout import WIDTH, counted, short, size, table
-from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, NetFile, Overrides, backend_of
+from tensorflow_lite_bp.cli._options import (
+    TF32,
+    BackendName,
+    Device,
+    Json,
+    MemoryLimit,
+    NetFile,
+    Overrides,
+    PrecisionName,
+    backend_of,
+    override_of,
+)
 from tensorflow_lite_bp.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +43,7 @@ def profile(
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Repetitions; as many as take 2 s by default.")
     ] = None,
+    precision: PrecisionName = None,
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
@@ -65,7 +77,7 @@ def profile(
     from tensorflow_lite_bp.network import Network
 
     computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
-    network = Network.from_file(file, backend=computing, overrides=overrides)
+    network = Network.from_file(file, backend=computing, overrides=[*overrides, *override_of(precision)])
     network.use_threads(threads)
     bound = _sizes(network, sizes)
     found = profile(network, random_rows(network, bound), repetitions=steps)

@@ -122,25 +122,29 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
     """
     from dsl.program import Call
     from tensorflow_lite_bp.declare import build
+    from tensorflow_lite_bp.graph.half import Half
     from tensorflow_lite_bp.graph.layout import Layout, columns
     from tensorflow_lite_bp.graph.memory import SIZES
-    from tensorflow_lite_bp.graph.threads import division
+    from tensorflow_lite_bp.graph.threads import ALONE, division
+    from tensorflow_lite_bp.precision import PRECISIONS
 
     train = graph.program.train
     m, precision = train["batch"], train["precision"]
     optimizer = train["optimizer"]
     if isinstance(optimizer, Call):  # the default is an optimizer already
         optimizer = build(optimizer)
-    trainable = sum(prod(spec.shape) for spec in graph.trainable.values()) * SIZES[precision]
+    dtype, half = PRECISIONS[precision].weights, Half.of(graph, precision)
+    trainable = sum(prod(spec.shape) for spec in graph.trainable.values()) * SIZES[dtype]
+    rounded = half.weight_bytes(graph) if half is not None else 0
     layouts: list[Layout] = []
     shards = 1
     if not graph.program.sizes:
-        shards = division(graph, m=m, sizes={}, training=True).shards
+        shards = (division(graph, m=m, sizes={}, training=True) if half is None else ALONE).shards
         shard_columns = [part.stop - part.start for part in columns(m, shards)]
-        layouts = [Layout(graph, mode="train", columns=n, sizes={}, dtype=precision) for n in shard_columns]
+        layouts = [Layout(graph, mode="train", columns=n, sizes={}, dtype=dtype, half=half) for n in shard_columns]
     found: dict[str, Any] = {
-        "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[precision],
-        "gradients": trainable * max(1, len(layouts)),
+        "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[dtype] + rounded,
+        "gradients": trainable * max(1, len(layouts)) + rounded,
         "optimizer": trainable * len(optimizer.used_slots()),
         "batch_rows": sum(layout.fed_bytes for layout in layouts) if layouts else None,
         "plan": sum(layout.memory.peak for layout in layouts) if layouts else None,

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from tensorflow_lite_bp.cli._answer import Answer
-from tensorflow_lite_bp.cli._options import TF32, BackendName, Device, Json, MemoryLimit, NetFile, Overrides, backend_of
+from tensorflow_lite_bp.cli._options import (
+    TF32,
+    BackendName,
+    Device,
+    Json,
+    MemoryLimit,
+    NetFile,
+    Overrides,
+    PrecisionName,
+    backend_of,
+    override_of,
+)
 
 
 def train(
@@ -17,6 +28,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="First weights, order of samples, dropout.")
     ] = None,
+    precision: PrecisionName = None,
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
@@ -50,7 +62,7 @@ def train(
 
     if resume is not None and out is not None:
         raise typer.BadParameter("a run that is resumed has its folder already: leave --out or --resume away")
-    given: tuple[str, ...] = tuple(overrides)
+    given = (*overrides, *override_of(precision))
     begun = Run.open(resume) if resume is not None else None
     if begun is not None:  # what it was begun with stays, unless it is given anew
         given = (*begun.info.overrides, *given)

@@ -4,7 +4,8 @@ A training step goes forward through the nodes, through the losses, and back. Th
 is needed from one to another: a node's result until the last node that reads it, forward or backward (`Layer.reads`
 says who does), a gradient until the node that passes it on, a layer's buffer for that moment alone unless it is saved.
 A function that may be computed in place takes over its input's memory when nobody needs the input any more, and passes
-its gradient on in the same memory.
+its gradient on in the same memory. In a mixed step, what somebody reads in another precision than it was computed in
+has a copy in that one, made as soon as it is there.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from dsl.types import TensorType
 from tensorflow_lite_bp.graph.graph import Graph
+from tensorflow_lite_bp.graph.half import Half
 from tensorflow_lite_bp.graph.memory import SIZES, Memory, Slot
 from tensorflow_lite_bp.layers.base import Buffer, Layer
 from tensorflow_lite_bp.losses.base import Loss
@@ -24,13 +25,15 @@ from tensorflow_lite_bp.losses.base import Loss
 class Gradient:
     """Where one gradient of a step goes: to a tensor's or to a weight's, under the letter of the port or weight.
 
-    ``part`` is where this step writes when earlier ones have contributed: it is then added to what is there.
+    ``part`` is where this step writes when it cannot write there: because it computes in another precision, or because
+    earlier ones have contributed. Then (``adds``) it is added to what is there.
     """
 
     letter: str
     tensor: str | None
     weight: str | None
     part: Slot | None
+    adds: bool
 
 
 @dataclass(eq=False)
@@ -58,6 +61,7 @@ class Layout:
         columns: samples of the shard.
         tensors: results that must still be there at the end.
         gradient_of: inputs whose gradient is wanted too.
+        half: what is computed in half precision, in a mixed training step.
 
     Attributes:
         moments: the steps in time, each with whether it goes back.
@@ -65,6 +69,7 @@ class Layout:
         turned: those of them that only need to be seen as columns, so that their rows are copied as they are.
         views: results that are the memory of one of them, in another shape.
         tensors: node -> slot of its result.
+        copies: tensor or weight -> slot of it in the other precision, where somebody reads it so.
         gradients: tensor -> slot of its gradient.
     """
 
@@ -78,8 +83,9 @@ class Layout:
         dtype: str,
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
+        half: Half | None = None,
     ) -> None:
-        self.graph, self.columns, self.sizes, self.dtype = graph, columns, sizes, dtype
+        self.graph, self.columns, self.sizes, self.dtype, self.half = graph, columns, sizes, dtype, half
         self.training = mode == "train"
         program = graph.program
         losses = graph.losses if mode != "infer" else []
@@ -111,9 +117,12 @@ class Layout:
         self.turned = {name for name in self.fed if name not in kept and self._may_be_turned(name)}
         self.memory = Memory()
         self.tensors: dict[str, Slot] = {}
+        self.copies: dict[str, Slot] = {}
         self.gradients: dict[str, Slot] = {}
         self._last = self._last_uses(kept)
         self.written: set[str] = set()  # weights whose gradient an earlier moment has written
+        for name in (*self.fed, *graph.trainable):
+            self._lay_copy(name, 0)
         for step, back in self.moments:
             if back:
                 self._lay_backward(step)
@@ -142,13 +151,30 @@ class Layout:
         """The moment after the last."""
         return len(self.moments)
 
-    def shape(self, tensor: str) -> tuple[int, ...]:
-        """The shape of a tensor's array; a bare parameter has no samples."""
-        sample = self.graph.sample_shape(tensor, self.sizes)
-        return sample if tensor in self.graph.parameters else (*sample, self.columns)
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor's array, or of a weight, which has no samples."""
+        weight = self.graph.trainable.get(name)
+        return weight.shape if weight is not None else (*self.graph.sample_shape(name, self.sizes), self.columns)
 
-    def dtype_of(self, tensor: str) -> str:
-        return dtype_of(self.graph.program.types[tensor], self.dtype)
+    def dtype_of(self, name: str) -> str:
+        """The dtype of a tensor or of a weight as the step has it."""
+        return self._unless_index(name, self._half_or_not(name))
+
+    def computes(self, step: Step) -> str:
+        """The dtype in which a step computes."""
+        return self._half_or_not(step.name) if step.loss is None else self.dtype
+
+    def reads(self, step: Step, name: str) -> str:
+        """The dtype in which a step reads a tensor or a weight."""
+        return self._unless_index(name, self.computes(step))
+
+    def _half_or_not(self, name: str) -> str:
+        return self.half.dtype if self.half is not None and name in self.half.names else self.dtype
+
+    def _unless_index(self, name: str, dtype: str) -> str:
+        """Indices are int64, everything else is real."""
+        type_ = self.graph.program.types.get(name)
+        return "int64" if type_ is not None and type_.kind in ("class", "token") else dtype
 
     # When what happens
 
@@ -165,21 +191,23 @@ class Layout:
                 reached.update(step.inputs.values())
                 yield step, True
 
-    def _last_uses(self, kept: set[str]) -> dict[str, int]:
-        """The last moment in which each tensor is looked at."""
-        last = dict.fromkeys(kept, self.end)
+    def _last_uses(self, kept: set[str]) -> dict[tuple[str, str], int]:
+        """The last moment in which each tensor and each weight is looked at, in which dtype."""
+        last = {(name, self._unless_index(name, self.dtype)): self.end for name in kept}
 
-        def note(tensor: str, time: int) -> None:
-            last[tensor] = max(last.get(tensor, -1), time)
+        def note(step: Step, name: str, time: int) -> None:
+            key = name, self.reads(step, name)
+            last[key] = max(last.get(key, -1), time)
 
         for step in (*self.steps, *self.loss_steps):
             reads = step.derivation.reads
+            end = step.forward if step.backward is None else step.backward
             for port, tensor in step.inputs.items():
-                note(tensor, step.forward)
-                if step.backward is not None and port in reads:
-                    note(tensor, step.backward)
+                note(step, tensor, end if port in reads else step.forward)
             if step.loss is None:
-                note(step.name, step.backward if step.backward is not None and "Y" in reads else step.forward)
+                note(step, step.name, end if "Y" in reads else step.forward)
+                for weight in self.graph.roles(step.name).values():
+                    note(step, weight, end)
         return last
 
     # Which memory
@@ -206,29 +234,44 @@ class Layout:
     def _lay_forward(self, step: Step) -> None:
         if step.loss is None and step.name not in self.views:
             assert isinstance(step.derivation, Layer)
-            result = self.tensors[step.name] = self._slot(step.name, step.name, step.forward, self._last[step.name])
-            source = self.tensors.get(next(iter(step.inputs.values())))
+            last = self._last[step.name, self.computes(step)]
+            result = self.tensors[step.name] = self._slot(step.name, step.name, step.forward, last)
+            source = self._slot_read(step, next(iter(step.inputs.values())))
             if step.derivation.view and source is not None:
                 result.join(source)
             elif step.derivation.in_place and source is not None and source.bytes == result.bytes:
                 result.take_over(source)
+        if step.loss is None:
+            self._lay_copy(step.name, step.forward)
         for role, buffer in self._wanted(step).items():
             what = f"{step.name}: {role}"
             if buffer.constant is not None or buffer.zeroed:
                 step.own[role] = buffer
             elif buffer.saved and step.backward is not None:
-                step.buffers[role] = step.backward_buffers[role] = self._buffer(
-                    what, buffer, step.forward, step.backward
-                )
+                both = self._buffer(step, what, buffer, step.forward, step.backward)
+                step.buffers[role] = step.backward_buffers[role] = both
             else:
-                step.buffers[role] = self._buffer(what, buffer, step.forward, step.forward)
+                step.buffers[role] = self._buffer(step, what, buffer, step.forward, step.forward)
+
+    def _lay_copy(self, name: str, time: int) -> None:
+        """Room for a tensor or a weight in the other precision, if somebody reads it so."""
+        if self.half is None:
+            return
+        other = self.dtype if self.dtype_of(name) == self.half.dtype else self.half.dtype
+        if (name, other) in self._last:
+            last = self._last[name, other]
+            self.copies[name] = self.memory.slot(f"{name} in {other}", self.shape(name), other, first=time, last=last)
+
+    def _slot_read(self, step: Step, tensor: str) -> Slot | None:
+        """Where a step finds a tensor; None for what is fed and for parameters."""
+        return (self.tensors if self.reads(step, tensor) == self.dtype_of(tensor) else self.copies).get(tensor)
 
     def _lay_backward(self, step: Step) -> None:
         assert step.backward is not None
         for role, buffer in self._wanted(step).items():
             if role not in step.own and role not in step.backward_buffers:
                 what = f"{step.name}: {role}, back"
-                step.backward_buffers[role] = self._buffer(what, buffer, step.backward, step.backward)
+                step.backward_buffers[role] = self._buffer(step, what, buffer, step.backward, step.backward)
         step.gradients += self._port_gradients(step, step.backward)
         if step.loss is None:
             step.gradients += self._weight_gradients(step, step.backward)
@@ -239,16 +282,18 @@ class Layout:
             if tensor in self.graph.parameters:
                 yield self._weight_gradient(step, time, port, tensor)
             elif tensor in self._learned and (step.loss is None or port == "Y"):
+                adds = tensor in self.gradients
+                if not adds:
+                    self.gradients[tensor] = self._slot(f"d{tensor}", tensor, time, self._gradient_end(tensor))
                 part = None
-                if tensor in self.gradients:
-                    part = self._slot(f"{step.name}: d{port}", tensor, time, time)
-                else:
-                    made = self.gradients[tensor] = self._slot(f"d{tensor}", tensor, time, self._gradient_end(tensor))
-                    flowing = self.gradients.get(step.name)
-                    in_place = position == 0 and isinstance(step.derivation, Layer) and step.derivation.in_place
-                    if in_place and flowing is not None and flowing.bytes == made.bytes:
-                        made.take_over(flowing)
-                yield Gradient(port, tensor, None, part)
+                if adds or self.reads(step, tensor) != self.dtype_of(tensor):
+                    shape, dtype = self.shape(tensor), self.computes(step)
+                    part = self.memory.slot(f"{step.name}: d{port}", shape, dtype, first=time, last=time)
+                made, flowing = part or self.gradients[tensor], self.gradients.get(step.name)
+                in_place = position == 0 and isinstance(step.derivation, Layer) and step.derivation.in_place
+                if not adds and in_place and flowing is not None and flowing.bytes == made.bytes:
+                    made.take_over(flowing)
+                yield Gradient(port, tensor, None, part, adds)
 
     def _weight_gradients(self, step: Step, time: int) -> Iterator[Gradient]:
         trainable = self.graph.trainable
@@ -257,12 +302,12 @@ class Layout:
                 yield self._weight_gradient(step, time, letter, weight)
 
     def _weight_gradient(self, step: Step, time: int, letter: str, weight: str) -> Gradient:
-        part = None
-        if weight in self.written:
-            shape = self.graph.trainable[weight].shape
-            part = self.memory.slot(f"{step.name}: d{letter}", shape, self.dtype, first=time, last=time)
+        part, adds = None, weight in self.written
+        if adds or self.computes(step) != self.dtype_of(weight):
+            shape, dtype = self.graph.trainable[weight].shape, self.computes(step)
+            part = self.memory.slot(f"{step.name}: d{letter}", shape, dtype, first=time, last=time)
         self.written.add(weight)
-        return Gradient(letter, None, weight, part)
+        return Gradient(letter, None, weight, part, adds)
 
     def _gradient_end(self, tensor: str) -> int:
         """When a tensor's gradient has been passed on."""
@@ -273,7 +318,8 @@ class Layout:
         return backward
 
     def _own_bytes(self, step: Step) -> int:
-        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in step.own.values())
+        floats = self.computes(step)
+        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, floats)] for buffer in step.own.values())
 
     def _wanted(self, step: Step) -> Mapping[str, Buffer]:
         return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
@@ -281,8 +327,8 @@ class Layout:
     def _slot(self, what: str, tensor: str, first: int, last: int) -> Slot:
         return self.memory.slot(what, self.shape(tensor), self.dtype_of(tensor), first=first, last=last)
 
-    def _buffer(self, what: str, buffer: Buffer, first: int, last: int) -> Slot:
-        return self.memory.slot(what, buffer.shape, buffer_dtype(buffer, self.dtype), first=first, last=last)
+    def _buffer(self, step: Step, what: str, buffer: Buffer, first: int, last: int) -> Slot:
+        return self.memory.slot(what, buffer.shape, buffer_dtype(buffer, self.computes(step)), first=first, last=last)
 
 
 def columns(m: int, shards: int) -> list[slice]:
@@ -295,11 +341,10 @@ def _ports(derivation: Layer | Loss, inputs: Iterable[str]) -> dict[str, str]:
     return dict(zip(derivation.ports, inputs, strict=True))
 
 
-def dtype_of(type_: TensorType, floats: str) -> str:
-    """Indices are int64, everything else has the plan's precision."""
-    return "int64" if type_.kind in ("class", "token") else floats
-
-
 def buffer_dtype(buffer: Buffer, floats: str) -> str:
-    """The dtype of a buffer, where real numbers have the plan's precision; objects are of any kind."""
-    return floats if floats == "object" else {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]
+    """The dtype of a buffer of a layer that computes in ``floats``; objects are of any kind."""
+    if floats == "object":
+        return floats
+    if buffer.single and SIZES[floats] < SIZES["float32"]:
+        floats = "float32"
+    return {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]

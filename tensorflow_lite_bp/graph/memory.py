@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-SIZES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1, "object": 8}
+SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "int64": 8, "bool": 1, "object": 8}
 """Bytes of a number, by the name of its dtype."""
 _LINE = 64  # bytes of a cache line, on which every array starts
 

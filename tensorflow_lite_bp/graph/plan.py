@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from tensorflow_lite_bp.backend import Backend, Draw
+from tensorflow_lite_bp.backend.reals import real
 from tensorflow_lite_bp.graph.blocks import in_blocks
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.layout import Gradient, Layout, Step, buffer_dtype, columns
 from tensorflow_lite_bp.graph.memory import Slot
+from tensorflow_lite_bp.graph.mixed import HalfWeights
 from tensorflow_lite_bp.graph.recorder import Meetings, Recorder, only_if
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.graph.threads import ALONE, Division
@@ -38,7 +40,8 @@ Calls = Sequence[Callable[[], Any]]
 class Part:
     """A stretch of a shard's calls: a step forward or back, and the arrays that it leaves behind.
 
-    From ``sums`` on, what the step wrote back is added to what other uses have written.
+    From ``sums`` on, what the step wrote back is brought to where it belongs. The first stretch begins, and the last
+    one ends, with what belongs to no step.
     """
 
     step: Step
@@ -60,6 +63,7 @@ class Plan:
         tensors: which tensors to compute besides the losses' (names of nodes).
         gradient_of: for ``train``, inputs whose gradient is wanted too.
         division: into how many shards, and how many threads each matrix product gets.
+        mixed: of a mixed training step, in one shard, what its half-precision layers compute with.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Plan:
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
         division: Division = ALONE,
+        mixed: HalfWeights | None = None,
     ) -> None:
         self.graph, self.weights, self.backend, self.m, self.division = graph, weights, backend, m, division
         shards = columns(m, division.shards)
@@ -91,9 +96,10 @@ class Plan:
                     dtype=dtype,
                     tensors=tensors,
                     gradient_of=gradient_of,
+                    half=mixed.half if mixed is not None else None,
                 )
                 recorder = Recorder(backend, shard=number, meetings=self._meetings)
-                self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed))
+                self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed, mixed=mixed))
         self._works = [partial(self._replay, shard.program) for shard in self.shards]
 
     def feed(self, rows: Mapping[str, Any]) -> None:
@@ -202,7 +208,8 @@ class Shard:
 
     Attributes:
         columns: which rows of the batch they are.
-        arrays: results of nodes, inputs and targets by name, the sample axis last.
+        arrays: results of nodes, inputs and targets by name, the sample axis last; of a mixed step in float32 where
+            they are there so, as those are that were asked for.
         fed: inputs and targets with the sample axis first: views of the same memory.
         gradients: of tensors, by name.
         losses: this shard's part of each loss.
@@ -211,7 +218,17 @@ class Shard:
         advancing: the calls that change the layers' own state.
     """
 
-    def __init__(self, layout: Layout, part: slice, weights: Weights, recorder: Recorder, *, m: int, seed: int) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        part: slice,
+        weights: Weights,
+        recorder: Recorder,
+        *,
+        m: int,
+        seed: int,
+        mixed: HalfWeights | None = None,
+    ) -> None:
         backend = recorder.backend
         self.layout, self.columns, self.weights, self.backend, self.m = layout, part, weights, backend, m
         self.draws: list[Draw] = []
@@ -222,21 +239,34 @@ class Shard:
         for name, shape in layout.fed.items():
             self._make_fed(name, shape, layout.dtype_of(name))
         self.arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
+        weight_arrays = weights.arrays | (mixed.weights.views if mixed is not None else {})
+        self._read = {(name, layout.dtype_of(name)): array for name, array in (self.arrays | weight_arrays).items()}
+        self._read |= {(name, slot.dtype): self._view(slot) for name, slot in layout.copies.items()}
+        self.arrays = {name: self._read.get((name, layout.dtype), array) for name, array in self.arrays.items()}
         self.gradients = {name: self._view(slot) for name, slot in layout.gradients.items()}
         self.losses = backend.zeros(len(layout.graph.losses), dtype=layout.dtype)
         self._weight_gradients = weights.shard_gradients(recorder.shard).views if layout.training else {}
-        self._recorder, self._seed = recorder, seed
+        if mixed is not None:
+            self._weight_gradients = self._weight_gradients | mixed.gradients.views
+        self._recorder, self._seed, self._mixed = recorder, seed, mixed
         self._spaces: dict[Step, Workspace] = {}
         self._constants: list[Any] = []
         for weight in self._weight_gradients.keys() - layout.written:  # the optimizer works in what is no gradient
             recorder.copyto(self._weight_gradients[weight], 0.0)
-        for step, back in layout.moments:
-            start = len(recorder.calls)
+        if mixed is not None:
+            mixed.record_rounding(recorder)
+        for name in (*layout.fed, *layout.graph.trainable):
+            self._record_copy(name)
+        start = 0
+        for moment, (step, back) in enumerate(layout.moments, start=1):
             results = self._record_backward(step) if back else self._record_forward(step)
             sums = len(recorder.calls)
             if back:
                 self._record_sums(step)
+            if mixed is not None and moment == layout.end:
+                mixed.record_unscaling(recorder)
             self.parts.append(Part(step, back, start, sums, len(recorder.calls), results))
+            start = len(recorder.calls)
         self.program = backend.program(
             in_blocks(recorder.calls, backend), private=self._private(), constants=self._constants
         )
@@ -279,8 +309,8 @@ class Shard:
         return found
 
     def _record_forward(self, step: Step) -> dict[str, Any]:
-        inputs = {port: self._array(tensor) for port, tensor in step.inputs.items()}
-        own = {role: self._own(buffer) for role, buffer in step.own.items()}
+        inputs = {port: self._array(step, tensor) for port, tensor in step.inputs.items()}
+        own = {role: self._own(step, buffer) for role, buffer in step.own.items()}
         buffers = {role: self._view(slot) for role, slot in step.buffers.items()}
         space = self._spaces[step] = Workspace(m=self.m, **inputs, **own, **buffers)
         if step.loss is not None:
@@ -289,11 +319,18 @@ class Shard:
         assert isinstance(layer, Layer)
         draw = Draw(self._seed, "layer", zlib.crc32(step.name.encode()), shard=self._recorder.shard)
         self.draws.append(draw)
-        roles = {letter: self.weights.arrays[name] for letter, name in self.layout.graph.roles(step.name).items()}
-        vars(space).update(roles, Y=self.arrays[step.name], draw=draw)
+        roles = {letter: self._array(step, name) for letter, name in self.layout.graph.roles(step.name).items()}
+        vars(space).update(roles, Y=self._array(step, step.name), draw=draw)
         if step.name not in self.layout.views:
             (layer.forward if self.layout.training else layer.infer)(self._recorder, space)
+        self._record_copy(step.name)
         return {"the result of": space.Y}
+
+    def _record_copy(self, name: str) -> None:
+        """Bring a tensor or a weight into the other precision, if somebody reads it so."""
+        if name in self.layout.copies:
+            copy, own = self.layout.copies[name].dtype, self.layout.dtype_of(name)
+            self._recorder.copyto(self._read[name, copy], self._read[name, own])
 
     def _record_loss(self, step: Step, space: Workspace) -> dict[str, Any]:
         assert step.loss is not None
@@ -315,14 +352,20 @@ class Shard:
             vars(space)[f"d{gradient.letter}"] = part
             results[f"the gradient d{gradient.letter} of"] = part
         step.derivation.backward(self._recorder, space)
+        if step.loss is not None and self._mixed is not None:
+            self._recorder.multiply(space.dY, self._mixed.scale, out=space.dY)
         return results
 
     def _record_sums(self, step: Step) -> None:
-        """Add a step's gradients to what other uses of the same tensors and weights have written already."""
+        """Bring a step's gradients to those of their tensors and weights, or add them to what other uses have written
+        there already."""
         for gradient in step.gradients:
             if gradient.part is not None:
-                whole = self._whole(gradient)
-                self._recorder.add(whole, self._view(gradient.part), out=whole)
+                whole, part = self._whole(gradient), self._view(gradient.part)
+                if gradient.adds:
+                    self._recorder.add(whole, part, out=whole)
+                else:
+                    self._recorder.copyto(whole, part)
 
     def _record_advance(self) -> list[Any]:
         recorder = Recorder(self.backend)
@@ -337,14 +380,15 @@ class Shard:
         assert gradient.tensor is not None
         return self.gradients[gradient.tensor]
 
-    def _array(self, tensor: str) -> Any:
-        return self.weights.arrays[tensor] if tensor in self.layout.graph.parameters else self.arrays[tensor]
+    def _array(self, step: Step, name: str) -> Any:
+        """A tensor or a weight in the precision that a step computes in."""
+        return self._read[name, self.layout.reads(step, name)]
 
     def _view(self, slot: Slot) -> Any:
         return self.layout.memory.view(slot, self.memory)
 
-    def _own(self, buffer: Buffer) -> Any:
-        dtype = buffer_dtype(buffer, self.layout.dtype)
+    def _own(self, step: Step, buffer: Buffer) -> Any:
+        dtype = real(buffer_dtype(buffer, self.layout.computes(step)))
         if buffer.constant is not None:
             table = self.backend.from_host(np.asarray(buffer.constant(), dtype=dtype).reshape(buffer.shape))
             self._constants.append(table)

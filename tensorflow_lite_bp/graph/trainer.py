@@ -15,6 +15,7 @@ import numpy as np
 
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.measures import HostMeasures, QueuedMeasures
+from tensorflow_lite_bp.graph.mixed import LossScale
 from tensorflow_lite_bp.graph.plan import Calls, Plan
 from tensorflow_lite_bp.graph.recorder import Recorder, only_if
 from tensorflow_lite_bp.graph.update import Gathering, Update
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 Measures = HostMeasures | QueuedMeasures
-Counters = tuple[int, int, int, int, int]
-"""Steps, updates, batches and samples in the sum of gradients, samples in the totals."""
+Counters = tuple[int, int, int, int, int, tuple[float, int, int]]
+"""Steps, updates, batches and samples in the sum of gradients, samples in the totals, the scale of the loss."""
 
 
 class Trainer:
@@ -39,6 +40,7 @@ class Trainer:
     Attributes:
         steps: batches that were computed.
         updates: times that the weights were changed; the same number unless batches are accumulated.
+        scale: of the loss; it moves where steps are computed in float16.
         totals: where losses and metrics of the batches are added up, when somebody wants them.
         unseen: what was counted before each step that `look` has not looked at.
     """
@@ -53,6 +55,7 @@ class Trainer:
         self.steps = 0
         self.updates = 0
         self.totals: Totals | None = None
+        self.scale = LossScale(moves=network.mixed is not None and network.mixed.half.dtype == "float16")
         backend, arrays = network.backend, network.arrays
         zeros = backend.zeros_like
         self._slots = {name: zeros(arrays.trainable.flat) for name in self.optimizer.used_slots()}
@@ -83,6 +86,8 @@ class Trainer:
     def step(self, rows: Mapping[str, Any], *, rate: float | None = None) -> float:
         """Forward, backward and (with every `accumulate`-th batch) update; returns the loss of the batch.
 
+        A mixed step whose gradient overflows leaves the weights as they are, and lowers the scale of the loss.
+
         Args:
             rows: rows-first arrays for every input and target.
             rate: the learning rate η of this step; the optimizer's own by default.
@@ -96,9 +101,10 @@ class Trainer:
         loss = plan.loss()
         with self.network.backend.computing():
             square = self.gather(plan)
-            if not (isfinite(loss) and (isfinite(square) or self._finite_gradient())):
+            finite = isfinite(square) or self._finite_gradient()
+            if not isfinite(loss) or not (finite or self.scale.may_fall):
                 raise NumericalFailure(self._not_finite(plan, loss))
-            self._take(plan, rate, square, self._seen)
+            self._take(plan, rate, square if finite else None, self._seen)
         return loss
 
     def advance(self, rows: Mapping[str, Any], *, rate: float | None = None) -> None:
@@ -120,7 +126,7 @@ class Trainer:
         """How many of the last steps did not count, as the first of them was not finite; 0 when all is well.
 
         The trainer is as before that step: `step` says what was not finite, or goes on, if it was only the square of
-        the gradient that is too large a number.
+        the gradient that is too large a number, or a scale of the loss that was.
         """
         if self._queued is None or not self.unseen:
             return 0
@@ -130,6 +136,11 @@ class Trainer:
         if missed:
             self._set_counters(missed[0])
         return len(missed)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last step was the first one with a new scale of the loss: it may well have overflowed."""
+        return self.scale.moves and self.scale.since == 1
 
     def flush(self, *, rate: float | None = None) -> None:
         """Update with the batches collected so far (the last ones of an epoch); without any, do nothing."""
@@ -148,8 +159,11 @@ class Trainer:
     def feed(self, rows: Mapping[str, Any]) -> Plan:
         """The plan for these rows, after a check, and with the rows in it."""
         accepted = self.network.accepted(rows)
-        plan = self.network.plan("train", accepted, tensors=self.totals.tensors if self.totals is not None else ())
+        tensors = self.totals.tensors if self.totals is not None else ()
+        plan = self.network.plan("train", accepted, tensors=tensors, mixed=True)
         plan.feed(accepted)
+        if self.network.mixed is not None:
+            self.network.mixed.use_scale(self.scale.value)
         return plan
 
     def gather(self, plan: Plan) -> float:
@@ -172,11 +186,16 @@ class Trainer:
         self._update.apply(rate=rate if rate is not None else self.optimizer.rate, step=self.updates)
 
     def _take(self, plan: Plan, rate: float | None, square: Any, measures: Measures) -> None:
-        """What follows a step that is finite, or that the device will find to be."""
+        """What follows a step that is finite, or that the device will find to be; without a square its gradient is not,
+        and the step is left out."""
         self.steps += 1
         if self.totals is not None:
             self.totals.add(plan)
         plan.advance()  # last: its scratch may lie where a tensor lay that was asked for
+        if square is None:
+            self.scale.fell_short()
+            return
+        self.scale.held()
         if self._sum is None:
             self.change(rate, square, measures)
             return
@@ -211,6 +230,8 @@ class Trainer:
             arrays["accumulated"] = np.array(to_host(self._sum))
         counters = [self.steps, self.updates, self._batches, self._samples]
         arrays["counters"] = np.array(counters, dtype=np.int64)
+        if self.scale.moves:
+            arrays["loss_scale"] = np.array(self.scale.state, dtype=np.float64)
         return arrays
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -231,6 +252,9 @@ class Trainer:
         if self._sum is not None:
             copy(state["accumulated"], out=self._sum)
         self.steps, self.updates, self._batches, self._samples = (int(value) for value in state["counters"])
+        if self.scale.moves:
+            value, since, skipped = state["loss_scale"].tolist()
+            self.scale.state = value, int(since), int(skipped)
 
     def _collect(self, m: int) -> None:
         """Add this batch's gradient so that unequal batches count as one large one: means weighed by their samples."""
@@ -244,10 +268,10 @@ class Trainer:
 
     def _counters(self) -> Counters:
         samples = self.totals.samples if self.totals is not None else 0
-        return self.steps, self.updates, self._batches, self._samples, samples
+        return self.steps, self.updates, self._batches, self._samples, samples, self.scale.state
 
     def _set_counters(self, counters: Counters) -> None:
-        self.steps, self.updates, self._batches, self._samples, samples = counters
+        self.steps, self.updates, self._batches, self._samples, samples, self.scale.state = counters
         if self.totals is not None:
             self.totals.samples = samples
 
@@ -258,10 +282,11 @@ class Trainer:
 
     def _not_finite(self, plan: Plan, loss: float) -> str:
         where = plan.first_not_finite() or "the loss"
+        instead = '`precision = "mixed_bfloat16"`, whose range is that of float32, ' if self.scale.moves else ""
         return (
             f"step {self.steps + 1}: {where} is not finite (the loss is {loss}): training stopped and the weights are "
-            "those before this step. Try a smaller learning rate or `clip_norm = 1` in the train section, or look at "
-            "the data"
+            f"those before this step. Try {instead}a smaller learning rate or `clip_norm = 1` in the train section, or "
+            "look at the data"
         )
 
 

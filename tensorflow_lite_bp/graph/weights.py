@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from math import prod
 from typing import Any
 
@@ -41,12 +41,18 @@ class Weights(MutableMapping[str, np.ndarray]):
     ``trainable`` holds what gradients change, ``state`` what layers keep for themselves (running statistics);
     ``gradients`` lies beside ``trainable`` with the same places. Where work is queued, ``sound`` is a truth value on
     the device: from a step that is not finite on, none changes the weights until the host looks (`graph.measures`).
+
+    Args:
+        first: names of those that lie before all others.
     """
 
-    def __init__(self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, backend: Backend, specs: Sequence[WeightSpec], dtype: np.dtype[Any], *, first: Collection[str] = ()
+    ) -> None:
         self.backend = backend
         self.specs = {spec.name: spec for spec in specs}
-        self._trainable, self._dtype = [spec for spec in specs if spec.trainable], dtype
+        trainable = [spec for spec in specs if spec.trainable]
+        self._trainable, self._dtype = sorted(trainable, key=lambda spec: spec.name not in first), dtype
         self.trainable = FlatArrays(backend, self._trainable, dtype)
         self.gradients = FlatArrays(backend, self._trainable, dtype)
         self._shard_gradients = [self.gradients]

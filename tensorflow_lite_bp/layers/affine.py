@@ -16,6 +16,7 @@ class Affine(Operator, name="affine"):
     """A number times every value, plus a number: what ``2 * x``, ``x / 16``, ``1 - x`` and ``-x`` are."""
 
     in_place = True
+    mixed = "inputs"
     formula = "Y = scale * X + shift"
     gradients = {"dX": "scale * dY"}
     examples = (

@@ -122,6 +122,7 @@ def _collect(xp: Any, whole: Any, dX: Any) -> None:
 class Add(Arithmetic, name="add"):
     """The sum, element by element: ``a + b``."""
 
+    mixed = "inputs"
     formula = "Y = X1 + X2"
     gradients = {"dX1": "dY", "dX2": "dY"}
     sign = "+"
@@ -140,6 +141,7 @@ class Add(Arithmetic, name="add"):
 class Subtract(Arithmetic, name="subtract"):
     """The difference, element by element: ``a - b``."""
 
+    mixed = "inputs"
     formula = "Y = X1 - X2"
     gradients = {"dX1": "dY", "dX2": "-dY"}
     sign = "-"
@@ -161,6 +163,7 @@ class Multiply(Arithmetic, name="multiply"):
     """Hadamard's product, element by element: ``a * b``."""
 
     reads = frozenset({"X1", "X2"})
+    mixed = "inputs"
     formula = "Y = X1 * X2"
     gradients = {"dX1": "dY * X2", "dX2": "dY * X1"}
     sign = "*"

@@ -57,9 +57,10 @@ class Weight:
 class Buffer:
     """Memory that a layer asks for by role: ``saved`` lives from forward to backward, otherwise it is scratch.
 
-    ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int`` (int64). ``constant`` makes the values of a table
-    that the layer only reads (indices, the weights of classes): the plan puts them there once. ``zeroed`` memory starts
-    as zeros and is nobody else's: what the layer wrote there stays, and so does a border of zeros around it.
+    ``kind`` is ``float`` (the precision that the layer computes in; with ``single`` never 16 bits), ``bool`` or ``int``
+    (int64). ``constant`` makes the values of a table that the layer only reads (indices, the weights of classes): the
+    plan puts them there once. ``zeroed`` memory starts as zeros and is nobody else's: what the layer wrote there stays,
+    and so does a border of zeros around it.
     """
 
     shape: tuple[int, ...]
@@ -67,6 +68,7 @@ class Buffer:
     saved: bool = False
     constant: Callable[[], np.ndarray] | None = field(default=None, compare=False)
     zeroed: bool = False
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ class Layer(Declared, category="layer"):
     input's gradient the same as ``dY``."""
     view: ClassVar[bool] = False
     """True when ``Y`` has the values of the first input in their order: the plan lets both be the same memory."""
+    mixed: ClassVar[str] = "single"
+    """In what a mixed training step computes it: ``half`` what is a product of matrices, ``single`` what adds up many
+    values or needs the range of float32, ``inputs`` what is exact in either: in half if all its inputs are."""
     turned: ClassVar[frozenset[str]] = frozenset()
     """Ports that take a matrix whose columns lie one behind the other: the rows of a batch as people give them."""
     formula: ClassVar[str] = ""

@@ -45,6 +45,7 @@ class Conv(Layer, name="conv"):
     """
 
     reads = frozenset({"X"})
+    mixed = "half"
     formula = "Y = W @ unroll(X) + b"
     gradients = {"dX": "fold(W.T @ dY)", "dW": "dY @ unroll(X).T", "db": "sum(dY, axis=1)"}
     words = {

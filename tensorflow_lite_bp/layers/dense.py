@@ -56,6 +56,7 @@ class Dense(Layer, name="dense"):
 
     reads = frozenset({"X"})
     turned = frozenset({"X"})
+    mixed = "half"
     formula = "Y = W @ X + b"
     gradients = {"dX": "W.T @ dY", "dW": "dY @ X.T", "db": "sum(dY, axis=1)"}
     examples = (
@@ -119,6 +120,7 @@ class Matmul(Operator, name="matmul"):
     ports = ("W", "X")
     reads = frozenset({"W", "X"})
     turned = frozenset({"X"})
+    mixed = "half"
     formula = "Y = W @ X"
     gradients = {"dW": "dY @ X.T", "dX": "W.T @ dY"}
     examples = (

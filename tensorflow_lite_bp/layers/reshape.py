@@ -23,6 +23,7 @@ class Reshape(Layer, name="reshape"):
 
     in_place = True
     view = True
+    mixed = "inputs"
     formula = "Y = reshape(X)"
     gradients = {"dX": "unreshape(dY)"}
     words = {"reshape": "the same values in another shape", "unreshape": "the same values in the first shape"}

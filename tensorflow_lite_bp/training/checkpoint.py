@@ -26,6 +26,7 @@ from dsl import Source
 from dsl.types import show
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.files import atomic_write
+from tensorflow_lite_bp.precision import PRECISIONS
 from tensorflow_lite_bp.table import checked
 from tensorflow_lite_bp.training.header import Header, strict_json
 
@@ -130,8 +131,8 @@ class Stored:
             InputError: when the file holds other arrays than the expected, or a weight that is not finite.
             DamagedCheckpoint: when the content is not what was written.
         """
-        precision = np.dtype(self.header.precision)
-        wanted = {name: (precision, shape) for name, shape in weights.items()}
+        dtype = np.dtype(PRECISIONS[self.header.precision].weights)
+        wanted = {name: (dtype, shape) for name, shape in weights.items()}
         wanted |= {_SLOT + name: layout for name, layout in (slots or {}).items()}
         allowed = dict(wanted)
         if slots is None:

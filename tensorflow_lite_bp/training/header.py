@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorflow_lite_bp.precision import PRECISIONS
 from tensorflow_lite_bp.training.standalone import standalone
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ _EXPECTED: dict[str, Callable[[Any], bool]] = {
     "source": _is_text,
     "overrides": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "seed": lambda value: type(value) is int,
-    "precision": lambda value: value in ("float32", "float64"),
+    "precision": lambda value: value in PRECISIONS,
     "preprocessing": _is_perhaps_text,
     "class_weights": lambda value: _is_object(value) and all(map(_is_list_of_numbers, value.values())),
     "data": _is_perhaps_text,

@@ -173,7 +173,8 @@ class Training:
 
     def _looks(self) -> bool:
         """Whether it is time to look at what was queued."""
-        return self.state.batch == self.batches or time.perf_counter() - self._looked >= LOOK_EVERY
+        due = time.perf_counter() - self._looked >= LOOK_EVERY
+        return due or self.state.batch == self.batches or self.state.trainer.doubtful
 
     def _all_count(self) -> bool:
         """Look. Training goes on from the first step that was not finite: `Trainer.step` takes it and says what was."""
@@ -250,6 +251,7 @@ class Training:
             train=reports["train"],
             validation=reports.get("validation"),
             test=reports.get("test"),
+            skipped=state.trainer.scale.skipped,
             confusion=confusion_matrices(network, self.data, self._splits()[-1]),
         )
         if self.run is not None:

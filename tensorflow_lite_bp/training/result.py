@@ -25,6 +25,7 @@ class Result:
         best_epoch: whose weights the network has now.
         seconds: wall time of training and evaluating.
         train, validation, test: ``loss`` and every metric with the best weights; None where there is no such split.
+        skipped: steps of a mixed training whose gradient overflowed, so that they changed no weights.
         confusion: which classes are taken for which, on the test split (or else the validation or train split).
     """
 
@@ -36,6 +37,7 @@ class Result:
     train: Mapping[str, float]
     validation: Mapping[str, float] | None
     test: Mapping[str, float] | None
+    skipped: int = 0
     confusion: Sequence[ConfusionMatrix] = ()
 
     @property
@@ -55,6 +57,7 @@ class Result:
             "train": dict(self.train),
             "validation": dict(self.validation) if self.validation is not None else None,
             "test": dict(self.test) if self.test is not None else None,
+            "skipped": self.skipped,
             "confusion": [matrix.to_json() for matrix in self.confusion],
         }
 
@@ -67,6 +70,9 @@ def render_result(result: Result) -> str:
     rows = [["", *measures]]
     rows += [[split, *(number(report[name]) for name in measures)] for split, report in result.splits.items()]
     parts.append(_aligned(rows))
+    if result.skipped:
+        steps = "1 step" if result.skipped == 1 else f"{result.skipped:,} steps"
+        parts.append(f"{steps} changed no weights: the gradient overflowed float16, and the loss was scaled down")
     parts += [render_confusion(matrix) for matrix in result.confusion]
     return "\n\n".join(parts)
 

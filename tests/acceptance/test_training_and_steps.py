@@ -53,7 +53,8 @@ def test_an_order_of_sums_is_far_from_the_tolerance(name: str) -> None:
     state, found = made(name, OtherOrder())
     assert state == "passed", found
     largest = float(found.rpartition(" ")[2])
-    assert 0 < largest < training.TOLERANCES[name.rpartition(" ")[2]] / 50
+    precision = name.rpartition(" ")[2]
+    assert 0 < largest < training.TOLERANCES[precision] / (10 if precision.startswith("mixed") else 50)
 
 
 def test_the_trainings_have_what_a_step_can_have() -> None:
@@ -233,4 +234,4 @@ def test_the_step_is_measured_here_and_on_numpy(monkeypatch: pytest.MonkeyPatch)
 
 def test_checks_have_names_of_their_own() -> None:
     assert all(isinstance(check, Check) for check in GIVEN.values())
-    assert len(TRAININGS) == 6
+    assert len(TRAININGS) == 12

@@ -247,6 +247,32 @@ def test_steps_wait_for_nothing_and_compute_what_numpy_does(
     assert everything(ours) == everything(numpys)
 
 
+@pytest.mark.parametrize("precision", ["mixed", "mixed_bfloat16"])
+@each_training
+def test_mixed_steps_that_overflow_are_found_at_the_next_look_and_left_out_as_numpy_does(
+    train: str, precision: str, queued: QueuedBackend
+) -> None:
+    source = text(train, losses=CLASSES + "\n loss 300 * mse(y, v)")
+    ours, numpys = (trainer_for(source, backend, precision) for backend in ("cupy", "numpy"))
+    step = looks = 0
+    while step < 13:
+        ours.advance(batch(step), rate=1e-4)
+        step += 1
+        if ours.doubtful or step % 5 == 0:
+            looks += 1
+            missed = ours.look()
+            step -= missed
+            if missed:
+                ours.step(batch(step), rate=1e-4)
+                step += 1
+    for step in range(13):
+        numpys.step(batch(step), rate=1e-4)
+    ours.look()
+    assert everything(ours) == everything(numpys)
+    assert (ours.scale.skipped > 0) == (precision == "mixed")
+    assert looks <= 3 + 3 * ours.scale.skipped
+
+
 @pytest.mark.parametrize("at", [0, 4, 7])
 @each_training
 def test_a_step_that_is_not_finite_changes_nothing_nor_do_those_after_it(

@@ -18,6 +18,7 @@ from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.training.interruption import Interrupted
 from tensorflow_lite_bp.training.loop import Result, fit
 from tensorflow_lite_bp.training.progress import EpochReport, Reporter, Start
+from tensorflow_lite_bp.training.result import render_result
 from tensorflow_lite_bp.training.run import Run
 from tensorflow_lite_bp.training.state import State
 
@@ -151,7 +152,8 @@ def test_everything_lies_in_the_run_folder(flowers: Flowers) -> None:
     assert info.settings["optimizer"]["rate"] == 0.01
     assert info.result == json.loads(json.dumps(result.to_json()))
     assert list(info.result) == [
-        "run", "epochs", "best_epoch", "seconds", "backend", "train", "validation", "test", "confusion"
+        "run", "epochs", "best_epoch", "seconds", "backend", "train", "validation", "test", "skipped",
+        "confusion",
     ]  # fmt: skip
 
 
@@ -206,8 +208,11 @@ def test_balanced_class_weights_count_every_class_the_same(flowers: Flowers) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("place", [(0, 1), (1, 6), (2, 3), (3, 6)])
-def test_an_interrupted_training_goes_on_exactly(flowers: Flowers, number: int, place: tuple[int, int]) -> None:
-    flowers(("seed      = 2", "seed = 2 accumulate = 4 clip_norm = 1"))
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_an_interrupted_training_goes_on_exactly(
+    flowers: Flowers, number: int, place: tuple[int, int], precision: str
+) -> None:
+    flowers(("seed      = 2", f'seed = 2 accumulate = 4 clip_norm = 1 precision = "{precision}"'))
     trained("whole")
     reporter = Recorder(lambda *found: signal.raise_signal(number) if found == place else None)
     before = signal.getsignal(number)
@@ -242,6 +247,18 @@ def test_an_interrupt_without_a_run_folder(flowers: Flowers) -> None:
     assert str(caught.value) == (
         "stopped in epoch 1 of 4, after batch 1 of 6: nothing was saved, as there is no run folder"
     )
+
+
+def test_steps_that_overflow_float16_are_counted_also_by_a_run_that_goes_on(flowers: Flowers) -> None:
+    flowers(("seed      = 2", 'seed = 2 precision = "mixed"'), ("loss   cross", "loss 1e4 * cross"))
+    whole = trained("whole")
+    assert 0 < whole.skipped < 24
+    assert "changed no weights: the gradient overflowed float16, and the loss was scaled down" in render_result(whole)
+    reporter = Recorder(lambda *place: signal.raise_signal(signal.SIGINT) if place == (1, 2) else None)
+    with pytest.raises(Interrupted):
+        trained("cut", reporter=reporter)
+    assert trained("cut", resume=True).skipped == whole.skipped
+    same_files("whole", "cut")
 
 
 def test_a_finished_run_is_only_evaluated_again(flowers: Flowers) -> None:
