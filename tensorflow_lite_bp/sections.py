@@ -23,7 +23,14 @@ class Data(Declared, category="section", name="data"):
 
 @dataclass(frozen=True)
 class Train(Declared, category="section", name="train"):
-    """How the network is trained."""
+    """How the network is trained.
+
+    ``precision = "mixed"`` computes the products of each training step, and what follows them exactly, in float16: for
+    GPUs, whose tensor cores are made for it. Weights, sums, norms, losses and the optimizer stay in float32, and so
+    does everything outside of training: evaluation, predictions, checkpoints and ONNX files. The gradient of the loss
+    is scaled up so that small ones do not vanish; a step whose gradient overflows changes no weights. With
+    ``"mixed_bfloat16"`` it is bfloat16, which has fewer digits and float32's range, so that nothing is scaled.
+    """
 
     optimizer: Optimizer = setting(Adam(0.001), kind="optimizer", help="how gradients change weights")
     schedule: Schedule = setting(Constant(), kind="schedule", help="how the learning rate moves")

@@ -18,6 +18,12 @@ from tensorflow_lite_bp.layers.base import Layer
 from tensorflow_lite_bp.table import table
 
 _PLURALS = {"loss": "losses", "section": "sections", "mistake": "mistakes"}
+_MIXED = {
+    "half": "Computed in 16 bits.",
+    "single": "Computed in float32.",
+    "inputs": "Computed in 16 bits where all its inputs are, else in float32.",
+}
+"""What `Layer.mixed` means, for people."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ def _page_of(cls: type[Declared]) -> Page:
         _block("Settings", _settings(settings_of(cls))),
         _block("Formula", _formulas(cls)),
         _block("Shapes", _shapes(cls)),
+        _block("In mixed precision", _mixed(cls)),
     ]
     return Page(cls.category, cls.name, summary, "\n\n".join(filter(None, parts)) + "\n")
 
@@ -95,6 +102,10 @@ def _fenced(text: str) -> str:
 def _markdown(text: str) -> str:
     """Docstrings write code as ``x``, Markdown as `x`."""
     return re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
+
+
+def _mixed(cls: type[Declared]) -> str:
+    return _MIXED[cls.mixed] if issubclass(cls, Layer) else ""
 
 
 def _settings(settings: Iterable[Setting]) -> str:
