@@ -55,7 +55,9 @@ class CupyBackend(Backend):
         self._staging.copy(array, out=out)
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        self.stage(draw.generator().random(out.shape, dtype=out.dtype.type), out=out)
+        host = np.empty(out.shape, out.dtype)
+        draw.uniform(out=host)
+        self.stage(host, out=out)
 
     def erf(self, x: Any, *, out: Any) -> Any:
         return self._erf(x, out)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_lite_bp.backend.reals import wide
+
 # Coefficients of numerator and denominator, highest power first, for arguments up to 0.46875, up to 4 and above.
 _NEAR = np.array((
     (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2,
@@ -37,13 +39,16 @@ def erf(x: np.ndarray, *, out: np.ndarray) -> np.ndarray:
     """The error function of every element, to the rounding of its dtype; ``out`` may be ``x``.
 
     Args:
-        x: float32 or float64, any shape and strides.
+        x: of real numbers, any shape and strides; those of 16 bits are computed in float32.
         out: of the same shape and dtype.
     """
+    dtype = wide(x.dtype)
     blocks: Any = np.nditer(
         [x, out],
         flags=["external_loop", "buffered", "zerosize_ok"],
         op_flags=[["readonly"], ["writeonly"]],
+        op_dtypes=[dtype, dtype],
+        casting="same_kind",
         buffersize=_BLOCK,
     )
     with blocks:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tensorflow_lite_bp.backend.base import Backend, Draw
 from tensorflow_lite_bp.backend.erf import erf
+from tensorflow_lite_bp.backend.reals import is_half, is_real, together
 
 _LINE = 64  # bytes of a cache line
 _REDUCTIONS = (np.add.reduce, np.maximum.reduce)
@@ -44,7 +45,7 @@ class NumpyBackend(Backend):
     stage = copy_from_host
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        draw.generator().random(out=out, dtype=out.dtype)
+        draw.uniform(out=out)
 
     def erf(self, x: Any, *, out: Any) -> Any:
         return erf(x, out=out)
@@ -106,9 +107,14 @@ class NumpyBackend(Backend):
         out: np.ndarray,
         keepdims: bool = False,
     ) -> Callable[[], Any]:
-        """The sum of rows or columns of a matrix is a product with ones, which the matrix library is quicker at."""
+        """The sum of rows or columns of a matrix is a product with ones, which the matrix library is quicker at.
+
+        That has no numbers of 16 bits: they are added up in float32 and rounded once, as CuPy does.
+        """
+        if function == self.sum and is_half(array.dtype):
+            return partial(function, array, axis, np.float32, out, keepdims)
         matrix = array.ndim == 2 and array.flags.c_contiguous and array.dtype == out.dtype and out.flags.c_contiguous
-        ones = array.ndim == 2 and axis in (0, 1) and array.dtype.kind == "f" and array.shape[axis] <= _LARGEST_CONSTANT
+        ones = array.ndim == 2 and axis in (0, 1) and is_real(array.dtype) and array.shape[axis] <= _LARGEST_CONSTANT
         if function == self.sum and matrix and ones:
             if axis == 1:
                 return partial(
@@ -121,11 +127,11 @@ class NumpyBackend(Backend):
     def _bound_number(self, function: np.ufunc, arg: Any, args: tuple[Any, ...], out: np.ndarray) -> Any:
         """A Python number as an array of the dtype that it would be given at every call."""
         arrays = [other for other in args if isinstance(other, np.ndarray)]
-        if type(arg) not in (bool, int, float) or out.dtype.kind != "f":
+        if type(arg) not in (bool, int, float) or not is_real(out.dtype):
             return arg
         if not arrays or {array.dtype for array in arrays} != {out.dtype}:
             return arg
-        number = np.array(arg, out.dtype)
+        number = np.array(arg, together(arg, out.dtype))
         if function not in _WITHOUT_SCALARS or out.size > _LARGEST_CONSTANT:
             return number
         return self._constant(number, out.size).reshape(out.shape)
@@ -169,7 +175,12 @@ class _Limit:
 
 
 def _bound_product(A: np.ndarray, B: np.ndarray, out: np.ndarray) -> Callable[[], Any]:
-    """``dot`` comes to the same library by a shorter way, where it may write straight into ``out``."""
+    """``dot`` comes to the same library by a shorter way, where it may write straight into ``out``.
+
+    The library has no numbers of 16 bits: they are multiplied in float32 and rounded once, as a GPU does.
+    """
+    if is_half(A.dtype):
+        return partial(np.matmul, A, B, out, dtype=np.float32, casting="same_kind")
     if A.ndim == B.ndim == 2 and out.flags.c_contiguous and A.dtype == B.dtype == out.dtype:
         return partial(np.dot, A, B, out)
     return partial(np.matmul, A, B, out)

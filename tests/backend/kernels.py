@@ -21,27 +21,24 @@ from tensorflow_lite_bp.backend.fusion.functions import C_TYPES
 from tensorflow_lite_bp.backend.fusion.grouping import Single
 from tensorflow_lite_bp.backend.fusion.program import Step
 from tensorflow_lite_bp.backend.fusion.source import Source
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.graph.recorder import Call
 
 COMPILER = shutil.which("g++")
 
+_HALVES = Path(__file__).parents[1] / "strict" / "double" / "cupy" / "halves.hpp"
 _FUNCTIONS = ("erf", "exp", "log", "log1p", "sqrt", "tanh", "fabs")
 _OF_TWO = ("pow", "fmax")
 SHIM = "".join(
     [
-        "typedef long ptrdiff_t;\ntypedef _Float16 half;\n",
+        "typedef long ptrdiff_t;\n",
         '#define INFINITY __builtin_inff()\n#define NAN __builtin_nanf("")\n',
         *(f"inline float {f}(float x) {{ return __builtin_{f}f(x); }}\n" for f in _FUNCTIONS),
         *(f"inline double {f}(double x) {{ return __builtin_{f}(x); }}\n" for f in _FUNCTIONS),
         *(f"inline float {f}(float x, float y) {{ return __builtin_{f}f(x, y); }}\n" for f in _OF_TWO),
         *(f"inline double {f}(double x, double y) {{ return __builtin_{f}(x, y); }}\n" for f in _OF_TWO),
+        _HALVES.read_text("utf-8"),
         """
-struct float16 {  // as CuPy's: computed in float, rounded to half
-  half data;
-  float16() {}
-  template <class T> explicit float16(T value) : data((half)(float)value) {}
-  operator float() const { return (float)data; }
-};
 template <class T> struct Raw {  // a raw parameter, by its first element
   T* first;
   const T& operator[](ptrdiff_t place) const { return first[place]; }
@@ -141,7 +138,8 @@ def call(function: Any, source: Source) -> None:
 
 
 def plain(call: Call) -> None:
-    call.function(*call.args, **call.kwargs)
+    """By NumPy, as it is bound: numbers of 16 bits are multiplied and added up in float32 then."""
+    NumpyBackend().bind(call.function, call.args, call.kwargs)()
 
 
 def run(steps: Sequence[Step], functions: Any, library: Callable[[Call], None] = plain) -> None:

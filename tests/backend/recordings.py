@@ -14,6 +14,7 @@ from tensorflow_lite_bp.backend.fusion.functions import FUNCTIONS, REDUCTIONS
 from tensorflow_lite_bp.backend.fusion.program import Step, program
 from tensorflow_lite_bp.backend.fusion.work import Number
 from tensorflow_lite_bp.backend.planned import PlannedBackend
+from tensorflow_lite_bp.backend.reals import real
 from tensorflow_lite_bp.declare import registry, settings_of
 from tensorflow_lite_bp.graph.recorder import Call, Recorder
 from tensorflow_lite_bp.layers.unrolled import whole
@@ -21,6 +22,7 @@ from tests.layers import test_layer_contract as layers
 from tests.losses import test_loss_contract as losses
 
 XP = PlannedBackend()
+HALVES = ("float16", "bfloat16")
 SAMPLES = 7
 """Columns: more than a thread goes through for a row, so that there are reductions by blocks."""
 
@@ -52,22 +54,30 @@ class Recording:
             array[...] = values[name]
 
     def replay(self) -> None:
-        """The recorded calls, one after the other, by NumPy."""
+        """The recorded calls, one after the other, by NumPy; those of 16 bits in float32, each rounded once."""
         with np.errstate(all="ignore"):
             for call in self.calls:
                 args = [np.asarray(arg.value) if isinstance(arg, Number) else arg for arg in call.args]
-                if call.function == XP.erf:  # ours has no half precision
-                    x = np.asarray(args[0], np.float64)
-                    call.kwargs["out"][...] = XP.erf(x, out=np.empty_like(x))
-                else:
+                out = call.kwargs.get("out")
+                if out is None or call.function == XP.uniform:  # nothing is computed
                     call.function(*args, **call.kwargs)
+                else:
+                    wide = _wide(out)
+                    call.function(*map(_wide, args), **{**call.kwargs, "out": wide})
+                    if wide is not out:
+                        out[...] = wide
+
+
+def _wide(value: Any) -> Any:
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.itemsize == 2 else value
 
 
 def recordings(dtype: str) -> Iterator[Recording]:
-    """All of them; in half precision those without random numbers, of which NumPy draws none so small."""
-    for recording in (*_functions(dtype), *_layers(dtype), *_losses(dtype), *_updates(dtype)):
-        if dtype != "float16" or all(call.function != XP.uniform for call in recording.calls):
-            yield recording
+    """All of them; for 16 bits also calls in which these meet with float32."""
+    real(dtype)  # from here on NumPy knows it by its name
+    yield from (*_functions(dtype), *_layers(dtype), *_losses(dtype), *_updates(dtype))
+    if dtype in HALVES:
+        yield from _mixed(dtype)
 
 
 def _functions(dtype: str) -> Iterator[Recording]:
@@ -139,6 +149,40 @@ def _updates(dtype: str) -> Iterator[Recording]:
             sound = {"sound": np.array(flag)}
             guarded = [Call(c.function, c.args, {**c.kwargs, "where": sound["sound"]}) for c in recorder.calls]
             yield Recording(f"{name} {given}, if {flag}", guarded, {**arrays, **sound})
+
+
+def _mixed(dtype: str) -> Iterator[Recording]:
+    """Single calls on matrices of 16 and of 32 bits, as training in mixed precision makes them."""
+    rng = np.random.default_rng(0)
+    half, other = (rng.normal(size=(6, 90)).astype(dtype) for _ in range(2))
+    single = rng.normal(size=half.shape).astype(np.float32)
+    number, scale = Number("float32"), np.array(1 / 3, np.float32)
+    number.fill(1 / 3)
+    row, places, flat = half[0].copy(), np.arange(0, 90, 7), half.reshape(-1)
+    calls: dict[str, tuple[Any, tuple[Any, ...], np.ndarray | None]] = {
+        "rounded to 16 bits": (XP.copyto, (half, single), None),
+        "made float32": (XP.copyto, (single, half), None),
+        "16 bits by a number of the step": (XP.multiply, (half, number), single),
+        "16 bits by an array without axes": (XP.multiply, (half, scale), single),
+        "float32 by a number of the step": (XP.multiply, (single, number), single),
+        "a sum of both": (XP.add, (half, single), single),
+        "a sum of both, rounded": (XP.add, (half, single), half),
+        "a comparison of both": (XP.greater, (half, single), half > 0),
+        "a mask": (XP.multiply, (half > 0, half), other),
+        "a number": (XP.multiply, (half, 1 / 3), other),
+        "a number on the left": (XP.subtract, (1.0, half), half),
+        "a whole number": (XP.maximum, (half, 0), half),
+        "places of the largest": (XP.argmax, (half,), np.empty(90, np.int64)),
+        "what stands at places": (XP.take, (flat, places), row[: len(places)].copy()),
+        "put at places": (XP.put, (flat, places, row[: len(places)]), None),
+        "a product": (XP.matmul, (half, other.T), np.empty((6, 6), dtype)),
+        "products": (XP.matmul, (half.reshape(3, 2, 90), other.reshape(3, 90, 2)), np.empty((3, 2, 2), dtype)),
+        "dots": (XP.matmul, (half.reshape(6, 1, 90), other.reshape(6, 90, 1)), np.empty((6, 1, 1), dtype)),
+    }
+    for name, (function, args, out) in calls.items():
+        more = {} if out is None else {"out": out, **({"axis": 0} if function is XP.argmax else {})}
+        arrays = {str(place): arg for place, arg in enumerate((*args, out)) if isinstance(arg, np.ndarray)}
+        yield Recording(name, [Call(function, args, more)], arrays)
 
 
 def _arrays(space: Any) -> dict[str, np.ndarray]:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
+from tensorflow_lite_bp.backend.reals import real
 
 FLOATS = (np.float32, np.float64)
+HALVES = (real("float16"), real("bfloat16"))
 
 
 def numbers(shape: tuple[int, ...], dtype: Any, layout: str = "C") -> np.ndarray:
@@ -71,7 +73,7 @@ def test_functions_of_one_array(function: np.ufunc, dtype: Any) -> None:
         assert_same_bits(both(function, (numbers(shape, dtype, layout),), numbers(shape, dtype)))
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("dtype", [*FLOATS, *HALVES])
 @pytest.mark.parametrize("function", BINARY, ids=lambda function: function.__name__)
 def test_a_number_beside_an_array(function: np.ufunc, dtype: Any) -> None:
     for shape, layout, scalar in product(SHAPES, ["C", "sparse"], SCALARS):
@@ -167,6 +169,28 @@ def test_products_of_matrices(dtype: Any) -> None:
             A, B = numbers((n, k), dtype, A_by), numbers((k, m), dtype, B_by)
             for out_by in "CF":
                 assert_same_bits(both(np.matmul, (A, B), numbers((n, m), dtype, out_by)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_products_of_16_bits_are_rounded_once(dtype: Any) -> None:
+    """Those of whole numbers: exact in float32, and more than 16 bits hold."""
+    for shapes in ([(70, 90), (90, 50)], [(3, 7, 90), (3, 90, 5)], [(1, 7, 90), (3, 90, 5)]):
+        A, B = (np.random.default_rng(0).integers(-20, 20, shape).astype(dtype) for shape in shapes)
+        exact = np.matmul(A.astype(np.float64), B.astype(np.float64))
+        for out in (np.empty(exact.shape, dtype), np.empty(exact.swapaxes(-1, -2).shape, dtype).swapaxes(-1, -2)):
+            NumpyBackend().bind(np.matmul, (A, B), {"out": out})()
+            np.testing.assert_array_equal(out, exact.astype(np.float32).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sums_of_16_bits_are_rounded_once(dtype: Any) -> None:
+    A = np.random.default_rng(0).integers(0, 9, (3, 40, 60)).astype(dtype)
+    for array in (A, A[0], A[0].T, A[:, :, 0], A[0, 0]):
+        for axis, keepdims in product([None, *range(array.ndim)], [False, True]):
+            exact = array.astype(np.float64).sum(axis=axis, keepdims=keepdims)
+            out = np.empty(exact.shape, dtype)
+            NumpyBackend().bind(NumpyBackend.sum, (array,), {"axis": axis, "keepdims": keepdims, "out": out})()
+            np.testing.assert_array_equal(out, exact.astype(np.float32).astype(dtype))
 
 
 @pytest.mark.parametrize("layout", ["sparse", "backwards"])

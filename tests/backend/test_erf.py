@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tensorflow_lite_bp.backend.erf import erf
+from tensorflow_lite_bp.backend.reals import real
 
 POINTS = np.concatenate(
     [
@@ -34,6 +35,14 @@ def test_special_values_without_a_warning(dtype: str) -> None:
     found = erf(x, out=np.empty_like(x))
     np.testing.assert_array_equal(found, [1, -1, np.nan, 0, 0, 1, -1])
     np.testing.assert_array_equal(np.signbit(found[3:5]), [False, True])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_numbers_of_16_bits_are_rounded_once(dtype: str) -> None:
+    x = np.linspace(-4, 4, 20_001).astype(real(dtype))
+    expected = erf(x.astype(np.float32), out=np.empty(x.shape, np.float32)).astype(x.dtype)
+    assert erf(x, out=x) is x
+    np.testing.assert_array_equal(x, expected)
 
 
 def test_any_layout_and_in_place() -> None:

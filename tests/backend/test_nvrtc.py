@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.launches import NETWORKS, planned
-from tests.backend.recordings import recordings
+from tensorflow_lite_bp.backend.fusion.program import program
+from tensorflow_lite_bp.backend.reals import real
+from tensorflow_lite_bp.graph.recorder import Recorder
+from tests.backend.recordings import HALVES, XP, recordings
 
 VERSION = "14.2.0"
 
@@ -26,13 +30,28 @@ def distinct(sources: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("architecture", [80, 90])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", *HALVES])
 def test_every_kernel_compiles(dtype: str, architecture: int) -> None:
     from tests.backend.nvrtc import cubin
 
     steps = [step for recording in recordings(dtype) for step in recording.steps]
     sources = distinct([step.source for step in steps if step.source is not None])
     assert cubin(sources, architecture)[:4] == b"\x7fELF"
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_type_that_no_array_of_the_kernel_has_compiles(dtype: str) -> None:
+    """Numbers that are rounded to 16 bits on the way from float32 to float32, where nobody looks."""
+    from tests.backend.nvrtc import cubin
+
+    X, between, Y = np.ones(9, np.float32), np.empty(9, real(dtype)), np.empty(9, np.float32)
+    recorder = Recorder(XP)
+    recorder.copyto(between, X)
+    recorder.copyto(Y, between)
+    (step,) = program(recorder.calls, XP, private=[between])
+    assert step.source is not None
+    assert {parameter.dtype for parameter in step.source.parameters} == {"float32"}
+    assert cubin([step.source], 80)[:4] == b"\x7fELF"
 
 
 @pytest.mark.parametrize("name", NETWORKS)

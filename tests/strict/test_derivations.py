@@ -21,7 +21,13 @@ from tensorflow_lite_bp.graph.workspace import Workspace
 pytestmark = pytest.mark.double
 
 M = 5  # samples
-TOLERANCES = {"float32": {"rtol": 5e-6, "atol": 2e-6}, "float64": {"rtol": 1e-12, "atol": 1e-14}}
+TOLERANCES = {
+    "float16": {"rtol": 2e-3, "atol": 2e-3},
+    "bfloat16": {"rtol": 1e-2, "atol": 1e-2},
+    "float32": {"rtol": 5e-6, "atol": 2e-6},
+    "float64": {"rtol": 1e-12, "atol": 1e-14},
+}
+HALVES = ("float16", "bfloat16")
 LAYERS: dict[str, Any] = {**registry["layer"], **registry["operator"]}
 Arrays = dict[str, np.ndarray]
 
@@ -55,7 +61,7 @@ class Arena:
 
     def spoiled(self, role: str, shape: tuple[int, ...], dtype: str | None = None) -> None:
         made = np.zeros(shape, dtype if dtype is not None else self.dtype)
-        made.fill({"f": np.nan, "b": True, "i": -(1 << 40)}[made.dtype.kind])
+        made.fill({"b": True, "i": -(1 << 40)}.get(made.dtype.kind, np.nan))
         self.put(role, made)
 
     def workspace(self, **more: Any) -> Workspace:
@@ -128,7 +134,7 @@ def assert_both_alike(compute_on: Any, dtype: str) -> None:
 @pytest.mark.parametrize("way", ["train", "recorded", "needless", "infer"])
 @pytest.mark.parametrize(("cls", "example"), cases(LAYERS))
 def test_a_layer_computes_what_it_does_with_numpy(cls: Any, example: Any, way: str) -> None:
-    for dtype in ("float32", "float64"):
+    for dtype in ("float32", "float64", *(HALVES if way in ("recorded", "infer") else ())):
         assert_both_alike(lambda xp, dtype=dtype: of_layer(xp, cls, example, dtype, way), dtype)
 
 
@@ -150,7 +156,7 @@ def of_loss(xp: Backend, cls: Any, example: Any, dtype: str, recorded: bool) -> 
 @pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize(("cls", "example"), cases(registry["loss"]))
 def test_a_loss_computes_what_it_does_with_numpy(cls: Any, example: Any, recorded: bool) -> None:
-    for dtype in ("float32", "float64"):
+    for dtype in ("float32", "float64", *(HALVES if recorded else ())):
         assert_both_alike(lambda xp, dtype=dtype: of_loss(xp, cls, example, dtype, recorded), dtype)
 
 

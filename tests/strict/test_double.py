@@ -56,6 +56,8 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "a method's keyword": lambda x: x.sum(initial=0),
     "take of another dtype": lambda x: cp.take(x, cp.arange(2), out=cp.empty(2, "f4")),
     "out of a narrower kind": lambda x: cp.add(x, x, out=cp.empty(3, "i8")),
+    "products of many matrices of bfloat16": lambda x: cp.matmul(*[cp.zeros((2, 2, 2), "bfloat16")] * 2),
+    "atomic sums of bfloat16": lambda x: cp.add.at(cp.zeros(3, "bfloat16"), cp.arange(2), 1),
     "atomic sums of int64": lambda x: cp.add.at(cp.zeros(3, "i8"), cp.arange(2), 1),
 }
 
@@ -183,21 +185,22 @@ def test_products_of_turned_matrices_take_more_launches() -> None:
         assert COUNTERS.launches == launches
 
 
+@pytest.mark.parametrize(("dtype", "kind", "computed"), [("float64", 1, 70), ("float16", 2, 68), ("bfloat16", 14, 68)])
 @pytest.mark.parametrize("turned", [(0, 0), (1, 0), (0, 1), (1, 1)])
-def test_cublas_multiplies_column_by_column(turned: tuple[int, int]) -> None:
+def test_cublas_multiplies_column_by_column(turned: tuple[int, int], dtype: str, kind: int, computed: int) -> None:
     """A column-major matrix is the row-major one turned: B A of turned matrices is (A B) turned."""
     from cupy_backends.cuda.libs import cublas
 
     rng = np.random.default_rng(0)
-    A, B = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 5, 4))
+    A, B = (rng.integers(-9, 9, shape).astype(dtype) for shape in ((2, 3, 5), (2, 5, 4)))
     a, b = (cp.asarray(np.ascontiguousarray(x.swapaxes(1, 2) if t else x)) for x, t in zip((A, B), turned, strict=True))
-    c = cp.empty((2, 3, 4))
-    one, zero = np.array(1.0), np.array(0.0)
+    c = cp.empty((2, 3, 4), dtype)
+    one, zero = (np.array(number, "float64" if computed == 70 else "float32") for number in (1, 0))
     given = ((b, 5 if turned[1] else 4, 20), (a, 3 if turned[0] else 5, 15))
-    operands = [part for x, leading, step in given for part in (x.data.ptr, 1, leading, step)]
-    sizes, result = (turned[1], turned[0], 4, 3, 5), (c.data.ptr, 1, 4, 12, 2, 70, -1)
+    operands = [part for x, leading, step in given for part in (x.data.ptr, kind, leading, step)]
+    sizes, result = (turned[1], turned[0], 4, 3, 5), (c.data.ptr, kind, 4, 12, 2, computed, -1)
     cublas.gemmStridedBatchedEx(1, *sizes, one.ctypes.data, *operands, zero.ctypes.data, *result)
-    np.testing.assert_allclose(host(c), A @ B, rtol=1e-12)
+    np.testing.assert_array_equal(host(c), (A.astype(np.float32) @ B.astype(np.float32)).astype(dtype))
     operands[2] = 11  # the last column would lie behind the array
     with pytest.raises(cp.StrictError, match="bytes behind its memory"):
         cublas.gemmStridedBatchedEx(1, *sizes, one.ctypes.data, *operands, zero.ctypes.data, *result)
@@ -317,6 +320,21 @@ def test_what_happens_is_counted() -> None:
 def test_promotion_is_nep_50s(scalar: Any) -> None:
     x = np.ones(3, np.float32)
     assert (cp.asarray(x) * scalar).dtype == (x * scalar).dtype
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_numbers_of_16_bits_are_added_up_in_float32(dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, 9, (60, 40)).astype(dtype)
+    device, exact = cp.asarray(x), x.astype(np.float32)
+    out = cp.empty(60, dtype)
+    for found, expected in (
+        (cp.sum(device, axis=1), exact.sum(axis=1)),
+        (cp.sum(device, axis=1, out=out), exact.sum(axis=1)),
+        (device.mean(), exact.mean()),
+        (cp.matmul(device, device.T), exact @ exact.T),
+    ):
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(host(found), expected.astype(dtype))
 
 
 def test_there_is_no_warning_of_overflow() -> None:

@@ -65,5 +65,12 @@ LOGICAL = frozenset(("logical_and", "logical_not", "logical_or"))
 """What looks at each operand's truth."""
 COMPARISONS = frozenset(("equal", "greater", "greater_equal", "isfinite", "less", "less_equal"))
 
-C_TYPES = {"float16": "float16", "float32": "float", "float64": "double", "int64": "long long", "bool": "bool"}
+C_TYPES = {
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "float32": "float",
+    "float64": "double",
+    "int64": "long long",
+    "bool": "bool",
+}
 """The types that kernels work on, as CuPy spells them in C."""

@@ -6,6 +6,7 @@ whatever the axes of its arrays are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from tensorflow_lite_bp.backend.fusion.source import Parameter, Source
 OPTIONS = ("--fmad=false",)
 """A product is rounded before it is added, as it is where each is a call of its own."""
 
-PREAMBLE = """
+_NUMBERS = """
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
@@ -27,6 +28,7 @@ PREAMBLE = """
 #endif
 """
 """NVRTC has no headers of C, where these are."""
+_HEADERS = {"float16": '#include "cupy/float16.cuh"', "bfloat16": '#include "cupy/bfloat16.cuh"'}
 
 
 class Kernels:
@@ -72,7 +74,7 @@ class Kernels:
                 source.identity,
                 "tflbp_rows",
                 source.kind,
-                preamble=PREAMBLE,
+                preamble=preamble(source),
                 options=OPTIONS,
             )
         return self._module.ElementwiseKernel(
@@ -81,13 +83,20 @@ class Kernels:
             source.body,
             "tflbp_elements",
             no_return=True,
-            preamble=PREAMBLE,
+            preamble=preamble(source),
             options=OPTIONS,
         )
 
     def _spread(self, first: Any, shape: tuple[int, ...]) -> Any:
         """One element in a shape that says how much a reduction reduces, and to what."""
         return self._module.broadcast_to(first.reshape((1,) * len(shape)), shape)
+
+
+def preamble(source: Source) -> str:
+    """What stands before a kernel. CuPy includes the headers for the types of its arrays, and in between it may round
+    to others."""
+    names = set(re.findall(r"\w+", source.body + source.after))
+    return "\n".join([*(header for name, header in _HEADERS.items() if name in names), _NUMBERS])
 
 
 def ordered(parameters: Sequence[Parameter]) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
@@ -112,8 +121,13 @@ class Products:
         return partial(self._call, gemm, A.data.ptr, B.data.ptr, C.data.ptr, C.dtype)
 
     def _call(self, gemm: Gemm, A: int, B: int, C: int, dtype: np.dtype[Any]) -> None:
-        kind, compute = {"e": (2, 68), "f": (0, self._single()), "d": (1, 70)}[dtype.char]  # CUDA_R_…, CUBLAS_COMPUTE_…
-        one, zero = (np.array(value, np.float64 if dtype.char == "d" else np.float32) for value in (1, 0))
+        kind, compute = {  # CUDA_R_…, CUBLAS_COMPUTE_…
+            "float16": (2, 68),
+            "bfloat16": (14, 68),
+            "float32": (0, self._single()),
+            "float64": (1, 70),
+        }[dtype.name]
+        one, zero = (np.array(value, np.float32 if compute != 70 else np.float64) for value in (1, 0))
         turned_a, turned_b = gemm.turned
         (at_a, at_b, at_c), (lead_a, lead_b, lead_c), (next_a, next_b, next_c) = (
             tuple(offset * dtype.itemsize for offset in gemm.offsets),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from tensorflow_lite_bp.backend.reals import is_real
+
 
 @dataclass(frozen=True)
 class Gemm:
@@ -39,7 +41,7 @@ def gemms(A: Any, B: Any, C: Any) -> list[Gemm] | None:
     Args:
         A, B, C: arrays of one dtype with ``shape``, ``strides``; batch axes may have size 1 in A or B.
     """
-    if min(A.ndim, B.ndim) < 2 or 0 in C.shape or not A.dtype == B.dtype == C.dtype or A.dtype.kind != "f":
+    if min(A.ndim, B.ndim) < 2 or 0 in C.shape or not A.dtype == B.dtype == C.dtype or not is_real(A.dtype):
         return None
     rank = C.ndim - 2
     m, k, n = A.shape[-2], A.shape[-1], B.shape[-1]

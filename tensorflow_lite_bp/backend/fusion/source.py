@@ -20,6 +20,7 @@ from tensorflow_lite_bp.backend.fusion.access import Access, Dims, apart, count
 from tensorflow_lite_bp.backend.fusion.functions import C_TYPES, FUNCTIONS, LOGICAL, REDUCTIONS
 from tensorflow_lite_bp.backend.fusion.grouping import Kernel, Rows, Run, Segment, Statement
 from tensorflow_lite_bp.backend.fusion.work import Number, Operand
+from tensorflow_lite_bp.backend.reals import wide
 
 Needed = Callable[[Access, Sequence[Access]], bool]
 """Whether what is written must be stored, given what the same launch loads later."""
@@ -181,7 +182,7 @@ def _reduction(launch: Rows, text: _Pass) -> _Pass:
     )
     after = _Scope(text)
     total = f"({kind})(a) / {launch.rounds}" if work.reduction == "mean" else f"({kind})(a)"
-    ended = [*after.store(launch.reduction, total, work.computes), *after.segment(launch.after)]
+    ended = [*after.store(launch.reduction, total, launch.reduction.out.dtype), *after.segment(launch.after)]
     text.made = {
         "threads": launch.threads,
         "rounds": launch.rounds,
@@ -210,10 +211,10 @@ class _Scope:
                 if statement.work.reduction is None:
                     yield from self.statement(statement)
                 elif statement.work.reduction == "argmax":  # of one item, as are those below
-                    yield from self.store(statement, "0", "int64")
+                    yield from self.store(statement, "0", statement.out.dtype)
                 else:
                     lines, value = self.value(statement)
-                    yield from [*lines, *self.store(statement, value, statement.work.computes)]
+                    yield from [*lines, *self.store(statement, value, statement.out.dtype)]
             return
         reductions = [statement for statement in run.statements if statement.work.reduction is not None]
         totals = {statement: _Total(self._text.variable(), statement) for statement in reductions}
@@ -232,7 +233,7 @@ class _Scope:
         yield from (f"  {line}" for line in inside)
         yield "}"
         for statement, total in totals.items():
-            yield from self.store(statement, total.end(), total.gives)
+            yield from self.store(statement, total.end(), statement.out.dtype)
 
     def statement(self, statement: Statement) -> list[str]:
         """The lines of an elementwise call."""
@@ -331,7 +332,6 @@ class _Total:
         self.name, self._work = name, statement.work
         self.kind = _accumulator(self._work.computes)
         self._is_place = self._work.reduction == "argmax"
-        self.gives = "int64" if self._is_place else self._work.computes
 
     def begin(self) -> list[str]:
         if self._is_place:
@@ -403,8 +403,8 @@ def _index_type(segments: Sequence[Segment]) -> str:
 
 
 def _compute_type(dtype: str) -> str:
-    """Half precision is computed in single precision and rounded after each function, as CuPy does."""
-    return "float" if dtype == "float16" else C_TYPES[dtype]
+    """Numbers of 16 bits are computed in single precision and rounded after each function, as CuPy does."""
+    return C_TYPES[str(wide(np.dtype(dtype)))]
 
 
 def _accumulator(dtype: str) -> str:

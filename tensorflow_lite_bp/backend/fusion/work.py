@@ -14,6 +14,7 @@ import numpy as np
 
 from tensorflow_lite_bp.backend.fusion.access import Access, Dim, Dims, apart, count, merged, moving, split, writes_once
 from tensorflow_lite_bp.backend.fusion.functions import C_TYPES, COMPARISONS, FLOATS, FUNCTIONS, LOGICAL, REDUCTIONS
+from tensorflow_lite_bp.backend.reals import is_real, together, wide
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.backend.base import Backend
@@ -114,7 +115,7 @@ class Work:
         types = [
             np.dtype(operand.dtype) if hasattr(operand.value, "dtype") else operand.value for operand in self.operands
         ]
-        return str(np.result_type(*types))
+        return str(together(*types))
 
     @property
     def gives(self) -> str:
@@ -239,12 +240,12 @@ class Reader:
     def halves(self, work: Work) -> list[Work]:
         """A reduction of a long row to one number in two steps: many rows first, each for a block of threads.
 
-        Their results lie in an array that is made here.
+        Their results lie in an array that is made here, and are not rounded to 16 bits on the way.
         """
         if work.reduction not in REDUCTIONS or work.threads > 1 or work.rounds <= LONG:
             return [work]
         rows = max(count for count in range(1, ROWS + 1) if work.rounds % count == 0)
-        parts = self._backend.empty(rows, dtype=work.out.value.dtype)
+        parts = self._backend.empty(rows, dtype=wide(work.out.value.dtype))
         reads = []
         for operand in work.reads:
             found = split(operand.reduced, work.rounds // rows) if operand.is_array else None
@@ -325,7 +326,8 @@ class Reader:
         """Whether C has all types, numbers lie at whole multiples of their size, and no element is written twice."""
         if not all(map(_known, (*work.reads, work.out))):
             return False
-        whole, real = np.dtype(work.computes).kind in "iu", np.dtype(work.computes).kind == "f"
+        computes = np.dtype(work.computes)
+        whole, real = computes.kind in "iu", is_real(computes)
         if work.reduction is not None and not (real or (work.reduction == "sum" and whole)):
             return False
         if work.reduction not in (None, "argmax") and work.out.dtype != work.computes:

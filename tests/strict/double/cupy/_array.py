@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes  # noqa: F401  # CuPy imports it too: from then on NumPy knows bfloat16 by its name
 import numpy as np
 
 from cupy._binding import bind
 from cupy._machine import MACHINE, Memory, StrictError
 from cupy.cuda.memory import MemoryPointer, alloc, download, upload
 
-_KINDS = "?bhilqBHILQefdFD"
+_KINDS = "?bhilqBHILQeEfdFD"
 
 
 class ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_SHIM = Path(__file__).with_name("shim.hpp").read_text("utf-8")
-_C_TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bool": "bool", "int64": "long long"}
-_C_TYPES |= {"uint64": "unsigned long long", "int32": "int", "uint32": "unsigned int", "int16": "short"}
+_SHIM = "".join(Path(__file__).with_name(name).read_text("utf-8") for name in ("shim.hpp", "halves.hpp"))
+_C_TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bfloat16": "bfloat16"}
+_C_TYPES |= {"bool": "bool", "int64": "long long", "uint64": "unsigned long long"}
+_C_TYPES |= {"int32": "int", "uint32": "unsigned int", "int16": "short"}
 _C_TYPES |= {"uint16": "unsigned short", "int8": "signed char", "uint8": "unsigned char"}
 
 
@@ -73,6 +75,11 @@ def element(place: int, parameter: Parameter, index: str, *, written: bool) -> s
     return "" if parameter.raw else f"{left} = (({kind}*)_p[{place}])[{index}];\n"
 
 
+def _preamble(kernel: Any) -> str:
+    """Without CuPy's headers, whose types the shim has."""
+    return re.sub(r'#include "cupy/b?float16.cuh"', "", kernel.options.get("preamble", ""))
+
+
 def elementwise(kernel: Any) -> Text:
     inputs, outputs = parameters(kernel.in_params), parameters(kernel.out_params)
     declared = "".join(
@@ -81,7 +88,7 @@ def elementwise(kernel: Any) -> Text:
     before, after = (kernel.options.get(name, "") for name in ("loop_prep", "after_loop"))
     every = f"for (ptrdiff_t i = 0; i < n; ++i) {{\n{declared}{kernel.operation};\n}}"
     loop = f"const long long n = _n[0];\n{before};\n{every}\n{after};"
-    return Text(inputs, outputs, loop, kernel.options.get("preamble", ""))
+    return Text(inputs, outputs, loop, _preamble(kernel))
 
 
 def reduction(kernel: Any) -> Text:
@@ -100,7 +107,7 @@ for (ptrdiff_t _i = 0; _i < _n[0]; ++_i) {{
 {results}  const _type_reduce a = _total;
   {kernel.post_map_expr};
 }}"""
-    return Text(inputs, outputs, loop, kernel.options.get("preamble", ""))
+    return Text(inputs, outputs, loop, _preamble(kernel))
 
 
 class Compiler:

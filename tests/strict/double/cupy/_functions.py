@@ -23,6 +23,9 @@ from cupy._binding import TABLE, bind, refuse_host, signature
 from cupy._machine import COUNTERS, MACHINE
 from cupy.cuda.memory import is_pinned, upload
 
+HALVES = "eE"
+"""Types of 16 bits, float16 and bfloat16: they are added up in float32, and rounded once."""
+_ADDED = frozenset({"sum", "mean", "prod"})
 _VIEWS = frozenset({"diagonal", "expand_dims", "moveaxis", "ravel", "reshape", "rollaxis", "squeeze"})
 _VIEWS |= {"swapaxes", "transpose", "atleast_1d", "atleast_2d", "flip", "array_split", "split", "permute_dims"}
 _WAITING = {"bincount": 2, "nonzero": 1, "flatnonzero": 1, "argwhere": 1, "unique": 1, "count_nonzero": 0}
@@ -79,6 +82,9 @@ class Function:
         if function is None:
             raise NotImplementedError(f"the double does not compute {self.module}.{self.name}: see {__file__}")
         with np.errstate(all="ignore"):
+            if self.name in _ADDED and given["a"].dtype.char in HALVES and given.get("dtype") is None:
+                bound.arguments["dtype"] = np.float32
+                return np.asarray(function(*bound.args, **bound.kwargs), given["a"].dtype)
             return function(*bound.args, **bound.kwargs)
 
 
@@ -314,14 +320,20 @@ def _einsum(operands: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
 
 
 def _matmul(*, args: tuple[Any, ...], out: Any = None, **options: Any) -> ndarray:
-    """CuPy's products work on contiguous matrices: what is not is copied before or after, a launch each."""
+    """CuPy's products work on contiguous matrices: what is not is copied before or after, a launch each. Many matrices
+    of bfloat16 are more than it can: it takes the way of whole numbers with them, which has no kernel."""
     a, b = args[:2]
     out = args[2] if len(args) > 2 else out
     if not all(isinstance(operand, ndarray) for operand in (a, b, *([out] if out is not None else []))):
         raise TypeError(f"matmul: Unsupported type {type(a)}, {type(b)} or {type(out)}")
-    with np.errstate(all="ignore"):
-        values = np.matmul(raw(a), raw(b), **{k: v for k, v in options.items() if v is not None})
     batched = max(a.ndim, b.ndim) > 2
+    if batched and "E" in (a.dtype.char, b.dtype.char):
+        raise TypeError("matmul: no product of many matrices of bfloat16 in CuPy 14")
+    left, right = (raw(x).astype(np.float32) if x.dtype.char in HALVES else raw(x) for x in (a, b))
+    with np.errstate(all="ignore"):
+        values = np.matmul(left, right, **{k: v for k, v in options.items() if v is not None})
+        if a.dtype == b.dtype and a.dtype.char in HALVES:
+            values = values.astype(a.dtype)
     launches = 1
     if batched:
         launches += sum(not operand.flags.c_contiguous for operand in (a, b))

@@ -27,13 +27,6 @@ template <class T> static inline T abs(T x) { return x < 0 ? -x : x; }
 template <class T> static inline T min(T x, T y) { return y < x ? y : x; }
 template <class T> static inline T max(T x, T y) { return x < y ? y : x; }
 
-struct float16 {  // as CuPy's: computed in float, rounded to half
-  _Float16 data;
-  float16() {}
-  template <class T> float16(T value) : data((_Float16)(float)value) {}
-  operator float() const { return (float)data; }
-};
-
 template <class T> struct Raw {  // a raw parameter; its array is contiguous, and its memory goes on around it
   T* first;
   ptrdiff_t count;

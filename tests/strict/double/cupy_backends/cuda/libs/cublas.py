@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from cupy._machine import MACHINE, Memory, StrictError
 from numpy.lib.stride_tricks import as_strided
 
-_DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float64), 2: np.dtype(np.float16)}
-"""By CUDA's number of a type: CUDA_R_32F, CUDA_R_64F, CUDA_R_16F."""
-_COMPUTES = {68: (0, 2), 77: (0,), 70: (1,)}
+_DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float64), 2: np.dtype(np.float16), 14: np.dtype(ml_dtypes.bfloat16)}
+"""By CUDA's number of a type: CUDA_R_32F, CUDA_R_64F, CUDA_R_16F, CUDA_R_16BF."""
+_COMPUTES = {68: (0, 2, 14), 77: (0,), 70: (1,)}
 """CUBLAS_COMPUTE_32F, …_32F_FAST_TF32, …_64F, and of which types."""
 
 
@@ -73,5 +74,5 @@ def gemmStridedBatchedEx(
     number: Any = ctypes.c_double if computeType == 70 else ctypes.c_float
     factor, kept = (number.from_address(address).value for address in (alpha, beta))
     with np.errstate(all="ignore"):
-        product = factor * (left.astype(np.float32) @ right if Ctype == 2 else left @ right)
+        product = factor * (left.astype(np.float32) @ right if Ctype in (2, 14) else left @ right)
         c.values[...] = product if kept == 0 else product + kept * c.values
