@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,8 @@ class Backend:
     """Functions of the array module are reached as attributes: ``xp.matmul(A, B, out=C)``."""
 
     name: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    """With what `get_backend` made it, besides its name."""
     module: Any
     threaded = False
     """Whether several threads compute at once, each on a shard of the batch."""

@@ -24,11 +24,12 @@ class CupyBackend(Backend):
     name = "cupy"
     queued = True
 
-    def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
-        cupy = opened(device=device, memory_limit=memory_limit, tf32=tf32)
+    def __init__(self, **options: Any) -> None:
+        cupy = opened(**options)
         from cupyx import empty_pinned
         from cupyx.scipy.special import erf
 
+        self.options = options
         self.module = cupy
         self._erf = erf
         self._staging = Staging(cupy, empty_pinned)
