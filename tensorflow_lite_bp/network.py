@@ -276,7 +276,7 @@ class Network:
         raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
 
     def _layout(self, wanted: Mapping[str, Any], samples: int) -> Layout:
-        return Layout(self.graph, columns=samples, **wanted)
+        return Layout(self.graph, columns=samples, whole=self.backend.whole, **wanted)
 
     @property
     def most_threads(self) -> int:

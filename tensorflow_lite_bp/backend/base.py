@@ -70,6 +70,11 @@ class Backend:
     waits = 0
     """How often the host has waited for queued work, in `to_host`, `read` and `synchronize`."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether a layer computes at once what it would cut into blocks for the cache: it takes more memory for it."""
+        return self.cache is None
+
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)
         self.__dict__[name] = function  # the next use finds it at once

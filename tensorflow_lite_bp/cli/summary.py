@@ -137,7 +137,9 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
     if not graph.program.sizes:
         shards = division(graph, m=m, sizes={}, training=True).shards
         shard_columns = [part.stop - part.start for part in columns(m, shards)]
-        layouts = [Layout(graph, mode="train", columns=n, sizes={}, dtype=precision) for n in shard_columns]
+        layouts = [
+            Layout(graph, mode="train", columns=n, sizes={}, dtype=precision, whole=False) for n in shard_columns
+        ]
     found: dict[str, Any] = {
         "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[precision],
         "gradients": trainable * max(1, len(layouts)),

@@ -17,6 +17,7 @@ from dsl.types import TensorType
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.memory import SIZES, Memory, Slot
 from tensorflow_lite_bp.layers.base import Buffer, Layer
+from tensorflow_lite_bp.layers.unrolled import whole
 from tensorflow_lite_bp.losses.base import Loss
 
 
@@ -56,6 +57,7 @@ class Layout:
 
     Args:
         columns: samples of the shard.
+        whole: `Backend.whole` of what computes.
         tensors: results that must still be there at the end.
         gradient_of: inputs whose gradient is wanted too.
 
@@ -76,10 +78,11 @@ class Layout:
         columns: int,
         sizes: Mapping[str, int],
         dtype: str,
+        whole: bool,
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
     ) -> None:
-        self.graph, self.columns, self.sizes, self.dtype = graph, columns, sizes, dtype
+        self.graph, self.columns, self.sizes, self.dtype, self.whole = graph, columns, sizes, dtype, whole
         self.training = mode == "train"
         program = graph.program
         losses = graph.losses if mode != "infer" else []
@@ -276,7 +279,8 @@ class Layout:
         return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in step.own.values())
 
     def _wanted(self, step: Step) -> Mapping[str, Buffer]:
-        return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
+        with whole(self.whole):
+            return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
 
     def _slot(self, what: str, tensor: str, first: int, last: int) -> Slot:
         return self.memory.slot(what, self.shape(tensor), self.dtype_of(tensor), first=first, last=last)

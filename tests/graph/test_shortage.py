@@ -26,6 +26,16 @@ train { optimizer = sgd(0.1) }
 """
 
 
+CONV = """
+network pictures
+input x: float[2, 12, 12]
+target t: class(3)
+logits = x -> conv(4) -> relu -> flatten -> dense(3)
+loss cross_entropy(logits, t)
+output logits
+"""
+
+
 class Small(NumpyBackend):
     """Has so many bytes for the arrays that plans allocate; the weights are on the house."""
 
@@ -102,6 +112,23 @@ def test_the_batch_that_is_named_fits_and_a_slightly_larger_one_does_not() -> No
     made.use_threads(3)  # forgets the plans
     gc.collect()
     assert backend.held == 0  # of plans that are gone
+
+
+def test_the_size_is_that_of_the_backend_that_computes() -> None:
+    """Without blocks for a cache a convolution unrolls all of its images."""
+
+    def step(octets: int, cache: int | None = None) -> Small:
+        backend = Small(octets)
+        backend.cache = cache
+        pictures = Network.from_text(CONV, backend=backend)
+        backend.counting = True
+        pictures.gradients({"x": np.ones((4000, 2, 12, 12)), "t": np.zeros(4000, int)})
+        return backend
+
+    held = step(1 << 40).held
+    with pytest.raises(EnvironmentFailure, match=f"with 4,000 samples needs {re.escape(size(held))}, and"):
+        step(1_000_000)
+    assert held > 1.2 * step(1 << 40, NumpyBackend.cache).held, "what is tested makes no difference"
 
 
 def test_earlier_plans_make_room() -> None:
