@@ -267,6 +267,7 @@ class Network:
         except MemoryError:
             self._plans.clear()
         gc.collect()  # behind the handler, as the error holds what the plan had got hold of
+        self.backend.release_memory()
         try:
             return make()
         except MemoryError as error:
@@ -276,7 +277,8 @@ class Network:
         raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
 
     def _layout(self, wanted: Mapping[str, Any], samples: int) -> Layout:
-        return Layout(self.graph, columns=samples, whole=self.backend.whole, **wanted)
+        backend = self.backend
+        return Layout(self.graph, columns=samples, whole=backend.whole, staged=backend.staged, **wanted)
 
     @property
     def most_threads(self) -> int:

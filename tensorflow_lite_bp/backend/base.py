@@ -67,6 +67,8 @@ class Backend:
     queued = False
     """Whether calls return before they have computed, so that reading a number waits for all that was called. The work
     is done in the order of the calls, by one shard (`threaded` is false)."""
+    staged = 0
+    """How many batches may wait for their steps on the device: so many buffers does `stage` have there for a place."""
     waits = 0
     """How often the host has waited for queued work, in `to_host`, `read` and `synchronize`."""
 

@@ -30,7 +30,8 @@ def summary(
 ) -> Answer:
     """Show a network's nodes, shapes, weights and memory.
 
-    Shapes are those of one sample. No data is read, nothing is allocated. With --plan each line is a moment of a
+    Shapes are those of one sample, and the memory is what a step takes with NumPy. No data is read, nothing is
+    allocated. With --plan each line is a moment of a
     training step, forward (>) or back (<), with the arrays that are first written in it: their bytes, where they
     start in the plan's memory, and the last moment in which they are needed.
 
@@ -138,7 +139,8 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
         shards = division(graph, m=m, sizes={}, training=True).shards
         shard_columns = [part.stop - part.start for part in columns(m, shards)]
         layouts = [
-            Layout(graph, mode="train", columns=n, sizes={}, dtype=precision, whole=False) for n in shard_columns
+            Layout(graph, mode="train", columns=n, sizes={}, dtype=precision, whole=False, staged=0)
+            for n in shard_columns
         ]
     found: dict[str, Any] = {
         "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[precision],

@@ -57,7 +57,7 @@ class Layout:
 
     Args:
         columns: samples of the shard.
-        whole: `Backend.whole` of what computes.
+        whole, staged: `Backend.whole` and `Backend.staged` of what computes.
         tensors: results that must still be there at the end.
         gradient_of: inputs whose gradient is wanted too.
 
@@ -79,10 +79,12 @@ class Layout:
         sizes: Mapping[str, int],
         dtype: str,
         whole: bool,
+        staged: int,
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
     ) -> None:
-        self.graph, self.columns, self.sizes, self.dtype, self.whole = graph, columns, sizes, dtype, whole
+        self.graph, self.columns, self.sizes, self.dtype = graph, columns, sizes, dtype
+        self.whole, self.staged = whole, staged
         self.training = mode == "train"
         program = graph.program
         losses = graph.losses if mode != "infer" else []
@@ -128,6 +130,12 @@ class Layout:
     def fed_bytes(self) -> int:
         """Bytes of inputs and targets."""
         return sum(prod(shape) * SIZES[self.dtype_of(name)] for name, shape in self.fed.items())
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of the buffers through which inputs, targets and random numbers come to the device."""
+        buffers = [buffer for step in self.steps if self.training for buffer in self._wanted(step).values()]
+        return self.staged * (self.fed_bytes + sum(self._bytes(buffer) for buffer in buffers if buffer.drawn))
 
     @property
     def own_bytes(self) -> int:
@@ -276,7 +284,10 @@ class Layout:
         return backward
 
     def _own_bytes(self, step: Step) -> int:
-        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)] for buffer in step.own.values())
+        return sum(map(self._bytes, step.own.values()))
+
+    def _bytes(self, buffer: Buffer) -> int:
+        return prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.dtype)]
 
     def _wanted(self, step: Step) -> Mapping[str, Buffer]:
         with whole(self.whole):

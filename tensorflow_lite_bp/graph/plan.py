@@ -89,6 +89,7 @@ class Plan:
                 sizes=sizes,
                 dtype=dtype,
                 whole=backend.whole,
+                staged=backend.staged,
                 tensors=tensors,
                 gradient_of=gradient_of,
             )

@@ -54,7 +54,8 @@ class Row:
         name: of the node or loss; what happens, for the other kinds.
         direction: ``forward`` or ``back`` for layers and losses.
         seconds: the median. That of ``else`` is negative when the pieces take longer than the step.
-        bytes: of the arrays that this piece is the first to need, all shards together.
+        bytes: of the arrays that this piece is the first to need, all shards together. Those by which batches and
+            random numbers come to a device are the feed's.
         multiplications: of its matrix products, for the whole batch.
     """
 
@@ -137,8 +138,9 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
     matrix_gflops = max(before, matrix_rate(network, plan.division.threads))
     starts = len(parts) * median(start)
     pieces = zip(step, feed, *parts, gather, change, strict=True)
+    fed = sum(shard.layout.fed_bytes + shard.layout.staged_bytes for shard in plan.shards)
     made = [
-        Row("feed", "feed the batch", None, median(feed), sum(shard.layout.fed_bytes for shard in plan.shards)),
+        Row("feed", "feed the batch", None, median(feed), fed),
         *(_part(plan, moment, max(0.0, median(times) - median(start))) for moment, times in enumerate(parts)),
         *_over_weights(trainer, plan, median(gather), median(change)),
         Row("else", "everything else", None, median(whole - sum(each) for whole, *each in pieces) + starts, 0),

@@ -59,7 +59,8 @@ class Buffer:
 
     ``kind`` is ``float`` (the plan's precision), ``bool`` or ``int`` (int64). ``constant`` makes the values of a table
     that the layer only reads (indices, the weights of classes): the plan puts them there once. ``zeroed`` memory starts
-    as zeros and is nobody else's: what the layer wrote there stays, and so does a border of zeros around it.
+    as zeros and is nobody else's: what the layer wrote there stays, and so does a border of zeros around it. ``drawn``
+    memory is what ``xp.uniform`` fills while training: these numbers come from the host.
     """
 
     shape: tuple[int, ...]
@@ -67,6 +68,7 @@ class Buffer:
     saved: bool = False
     constant: Callable[[], np.ndarray] | None = field(default=None, compare=False)
     zeroed: bool = False
+    drawn: bool = False
 
 
 @dataclass(frozen=True)

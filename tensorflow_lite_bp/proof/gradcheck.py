@@ -167,7 +167,8 @@ def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
 def bytes_needed(graph: Graph, m: int) -> int:
     """The memory of a check on `drawn_rows`: weights, gradients, the batch, and a step's arrays, before any is made."""
     weights = sum(prod(spec.shape) for spec in graph.weights) + sum(prod(s.shape) for s in graph.trainable.values())
-    layout = Layout(graph, mode="train", columns=m, sizes=_small_sizes(graph.program), dtype="float64", whole=False)
+    sizes = _small_sizes(graph.program)
+    layout = Layout(graph, mode="train", columns=m, sizes=sizes, dtype="float64", whole=False, staged=0)
     return 8 * weights + 2 * layout.fed_bytes + layout.own_bytes + layout.memory.peak
 
 
