@@ -285,6 +285,7 @@ class Network:
         except MemoryError:
             self._plans.clear()
         gc.collect()  # behind the handler, as the error holds what the plan had got hold of
+        self.backend.release_memory()
         try:
             return make()
         except MemoryError as error:
@@ -294,9 +295,10 @@ class Network:
         raise shortage(mode, m, layout, left=self.backend.memory_left(), said=said)
 
     def _layout(self, wanted: Mapping[str, Any], samples: int) -> Layout:
+        backend, others = self.backend, {name: value for name, value in wanted.items() if name != "mixed"}
         mixed: HalfWeights | None = wanted["mixed"]
-        others = {name: value for name, value in wanted.items() if name != "mixed"}
-        return Layout(self.graph, columns=samples, half=mixed.half if mixed is not None else None, **others)
+        half = mixed.half if mixed is not None else None
+        return Layout(self.graph, columns=samples, whole=backend.whole, staged=backend.staged, half=half, **others)
 
     @property
     def most_threads(self) -> int:

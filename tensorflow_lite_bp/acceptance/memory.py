@@ -16,8 +16,6 @@ from tensorflow_lite_bp.units import size
 
 BATCH = 2048  # so that the plan is far larger than what any array is rounded up to
 STEPS = 5
-BESIDES = 2
-"""Batches that wait their turn on the device while one is computed."""
 TEMPORARY = 1.25
 """Of what is needed, what may be taken from the device at most: with what libraries take to work in."""
 
@@ -64,15 +62,14 @@ def _measured(backend: Backend) -> tuple[int, MemoryUse, MemoryUse, MemoryUse]:
 
 
 def _bound(trainer: Trainer, rows: Mapping[str, Any]) -> int:
-    """Bytes of weights, gradients, the optimizer's state and scratch, plan, and batches that wait."""
+    """Bytes of weights, gradients, the optimizer's state and scratch, and plan."""
     arrays, optimizer = trainer.network.arrays, trainer.optimizer
     flat: int = arrays.trainable.flat.nbytes
     weights: int = flat * (2 + len(optimizer.used_slots()) + optimizer.scratch) + arrays.state.flat.nbytes
     shards = trainer.feed(rows).shards
     plan = sum(needed(shard.layout) for shard in shards) + flat * (len(shards) - 1)
-    fed = sum(shard.layout.fed_bytes for shard in shards)
     small = 512 * 200  # an array takes at least 512 bytes of CuPy's pool
-    return weights + plan + BESIDES * fed + small
+    return weights + plan + small
 
 
 def _use(backend: Backend) -> MemoryUse:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Backend:
     """Functions of the array module are reached as attributes: ``xp.matmul(A, B, out=C)``."""
 
     name: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    """With what `get_backend` made it, besides its name."""
     module: Any
     threaded = False
     """Whether several threads compute at once, each on a shard of the batch."""
@@ -76,8 +79,15 @@ class Backend:
     queued = False
     """Whether calls return before they have computed, so that reading a number waits for all that was called. The work
     is done in the order of the calls, by one shard (`threaded` is false)."""
+    staged = 0
+    """How many batches may wait for their steps on the device: so many buffers does `stage` have there for a place."""
     waits = 0
     """How often the host has waited for queued work, in `to_host`, `read` and `synchronize`."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a layer computes at once what it would cut into blocks for the cache: it takes more memory for it."""
+        return self.cache is None
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)

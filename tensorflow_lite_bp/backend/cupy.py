@@ -11,7 +11,7 @@ import numpy as np
 
 from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse, Program
 from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
-from tensorflow_lite_bp.backend.staging import Staging
+from tensorflow_lite_bp.backend.staging import DEPTH, Staging
 from tensorflow_lite_bp.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 class CupyBackend(Backend):
     name = "cupy"
     queued = True
+    staged = DEPTH
 
-    def __init__(self, *, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> None:
-        cupy = opened(device=device, memory_limit=memory_limit, tf32=tf32)
+    def __init__(self, **options: Any) -> None:
+        cupy = opened(**options)
         from cupyx import empty_pinned
         from cupyx.scipy.special import erf
 
+        self.options = options
         self.module = cupy
         self._erf = erf
         self._staging = Staging(cupy, empty_pinned)
@@ -82,6 +84,7 @@ class CupyBackend(Backend):
         return memory_left(self.module)
 
     def release_memory(self) -> None:
+        self._staging.release()
         self.module.get_default_memory_pool().free_all_blocks()
 
     # Few launches: see backend.fusion

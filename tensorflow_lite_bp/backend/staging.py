@@ -64,6 +64,11 @@ class Staging:
         self._cupy.copyto(out, pair.device)
         pair.used.record(computation)
 
+    def release(self) -> None:
+        """Give up all buffers: the places that are still used get new ones."""
+        while self._places:
+            self._give_up_oldest()
+
     def _free_pair(self, out: Any) -> _Pair:
         """The buffers that were used longest ago, if the host's has been read; else new ones, or wait."""
         pairs = self._pairs(out)
@@ -85,10 +90,13 @@ class Staging:
         pairs = self._places.setdefault(place, [])
         self._places.move_to_end(place)
         if len(self._places) > PLACES:
-            _, given_up = self._places.popitem(last=False)
-            for pair in given_up:
-                pair.used.synchronize()  # nobody may read memory that is freed
+            self._give_up_oldest()
         return pairs
+
+    def _give_up_oldest(self) -> None:
+        _, pairs = self._places.popitem(last=False)
+        for pair in pairs:
+            pair.used.synchronize()  # nobody may read memory that is freed
 
     def _new_pair(self, out: Any) -> _Pair:
         cuda = self._cupy.cuda

@@ -47,7 +47,12 @@ MemoryLimit = Annotated[
     str | None, typer.Option(metavar="SIZE", help="How much of the GPU's memory to use: 4GiB or 80%.")
 ]
 TF32 = Annotated[
-    bool, typer.Option("--tf32", help="Let the GPU round the factors of float32 products to 10 bits: faster.")
+    bool | None,
+    typer.Option(
+        "--tf32/--no-tf32",
+        show_default=False,
+        help="Let the GPU round the factors of float32 products to 10 bits: faster.",
+    ),
 ]
 
 
@@ -66,7 +71,7 @@ def override_of(precision: str | None) -> tuple[str, ...]:
     return (f'train.precision="{precision}"',)
 
 
-def backend_of(name: str | None, *, device: int | None, memory_limit: str | None, tf32: bool) -> Backend:
+def backend_of(name: str | None, *, device: int | None, memory_limit: str | None, tf32: bool | None) -> Backend:
     """The backend that these options ask for.
 
     Raises:

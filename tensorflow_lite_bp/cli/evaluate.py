@@ -28,7 +28,7 @@ def evaluate(
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
-    tf32: TF32 = False,
+    tf32: TF32 = None,
     json: Json = False,
 ) -> Answer:
     """Measure a trained network: its loss, its metrics, and what it confuses.

@@ -33,7 +33,7 @@ def predict(
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
-    tf32: TF32 = False,
+    tf32: TF32 = None,
     json: Json = False,
 ) -> Answer:
     """Compute the outputs of a trained network; without -o they are printed as csv.

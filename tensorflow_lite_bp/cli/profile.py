@@ -47,7 +47,7 @@ def profile(
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
-    tf32: TF32 = False,
+    tf32: TF32 = None,
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads that compute the step.")] = None,
     json: Json = False,
 ) -> Answer:

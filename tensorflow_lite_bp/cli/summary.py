@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,8 @@ def summary(
 ) -> Answer:
     """Show a network's nodes, shapes, weights and memory.
 
-    Shapes are those of one sample. No data is read, nothing is allocated. With --plan each line is a moment of a
+    Shapes are those of one sample, and the memory is what a step takes with NumPy. No data is read, nothing is
+    allocated. With --plan each line is a moment of a
     training step, forward (>) or back (<), with the arrays that are first written in it: their bytes, where they
     start in the plan's memory, and the last moment in which they are needed.
 
@@ -141,7 +143,8 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
     if not graph.program.sizes:
         shards = (division(graph, m=m, sizes={}, training=True) if half is None else ALONE).shards
         shard_columns = [part.stop - part.start for part in columns(m, shards)]
-        layouts = [Layout(graph, mode="train", columns=n, sizes={}, dtype=dtype, half=half) for n in shard_columns]
+        layout = partial(Layout, graph, mode="train", sizes={}, dtype=dtype, whole=False, staged=0, half=half)
+        layouts = [layout(columns=n) for n in shard_columns]
     found: dict[str, Any] = {
         "weights": sum(prod(spec.shape) for spec in graph.weights) * SIZES[dtype] + rounded,
         "gradients": trainable * max(1, len(layouts)) + rounded,

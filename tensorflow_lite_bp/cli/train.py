@@ -32,7 +32,7 @@ def train(
     backend: BackendName = None,
     device: Device = None,
     memory_limit: MemoryLimit = None,
-    tf32: TF32 = False,
+    tf32: TF32 = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -67,6 +67,10 @@ def train(
     if begun is not None:  # what it was begun with stays, unless it is given anew
         given = (*begun.info.overrides, *given)
         seed = seed if seed is not None else begun.info.seed
+        options = begun.info.options if backend in (None, begun.info.backend) else {}
+        device = device if device is not None else options.get("device")
+        memory_limit = memory_limit if memory_limit is not None else options.get("memory_limit")
+        tf32 = tf32 if tf32 is not None else options.get("tf32")
         backend = backend if backend is not None else begun.info.backend
     computing = backend_of(backend, device=device, memory_limit=memory_limit, tf32=tf32)
     network = Network.from_file(file, seed=seed, backend=computing, overrides=given)

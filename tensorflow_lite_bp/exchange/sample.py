@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsl.program import Variable
-from dsl.types import bind
 from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.exchange.builder import Tensor
 from tensorflow_lite_bp.exchange.invented import invented_table
 from tensorflow_lite_bp.exchange.parity import Batch
+from tensorflow_lite_bp.graph.rows import drawn
 
 if TYPE_CHECKING:
     from tensorflow_lite_bp.data import Table
@@ -58,23 +57,16 @@ def sample_batches(
 
 
 def drawn_rows(network: Network, m: int, *, stretch: int = 0) -> dict[str, np.ndarray]:
-    """Rows of every input of a network: normal numbers, classes and tokens in their range, flags.
+    """Rows of every input of a network, as `graph.rows.drawn` makes them.
 
     Args:
         stretch: added to the symbolic sizes, so that a size that is written into a model cannot fit every batch.
     """
     sizes = {name: 5 + 2 * index + stretch for index, name in enumerate(network.program.sizes)}
     return {
-        variable.name: _drawn(variable, (m, *bind(variable.type.shape, sizes)), Draw(network.seed, "parity", index))
+        variable.name: drawn(variable, m, sizes, Draw(network.seed, "parity", index))
         for index, variable in enumerate(network.program.inputs)
     }
-
-
-def _drawn(variable: Variable, shape: tuple[int, ...], draw: Draw) -> np.ndarray:
-    generator, type_ = draw.generator(), variable.type
-    if type_.kind == "float":
-        return generator.normal(size=shape)
-    return generator.integers(type_.count if type_.count is not None else 2, size=shape)
 
 
 def _of_table(network: Network, table: Table) -> tuple[Arrays, Arrays]:

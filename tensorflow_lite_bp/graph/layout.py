@@ -18,6 +18,7 @@ from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.half import Half
 from tensorflow_lite_bp.graph.memory import SIZES, Memory, Slot
 from tensorflow_lite_bp.layers.base import Buffer, Layer
+from tensorflow_lite_bp.layers.unrolled import whole
 from tensorflow_lite_bp.losses.base import Loss
 
 
@@ -59,6 +60,7 @@ class Layout:
 
     Args:
         columns: samples of the shard.
+        whole, staged: `Backend.whole` and `Backend.staged` of what computes.
         tensors: results that must still be there at the end.
         gradient_of: inputs whose gradient is wanted too.
         half: what is computed in half precision, in a mixed training step.
@@ -81,11 +83,14 @@ class Layout:
         columns: int,
         sizes: Mapping[str, int],
         dtype: str,
+        whole: bool,
+        staged: int,
         tensors: Iterable[str] = (),
         gradient_of: Iterable[str] = (),
         half: Half | None = None,
     ) -> None:
         self.graph, self.columns, self.sizes, self.dtype, self.half = graph, columns, sizes, dtype, half
+        self.whole, self.staged = whole, staged
         self.training = mode == "train"
         program = graph.program
         losses = graph.losses if mode != "infer" else []
@@ -134,6 +139,12 @@ class Layout:
     def fed_bytes(self) -> int:
         """Bytes of inputs and targets."""
         return sum(prod(shape) * SIZES[self.dtype_of(name)] for name, shape in self.fed.items())
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of the buffers through which inputs, targets and random numbers come to the device."""
+        wanted = [(step, buffer) for step in self.steps if self.training for buffer in self._wanted(step).values()]
+        return self.staged * (self.fed_bytes + sum(self._bytes(*each) for each in wanted if each[1].drawn))
 
     @property
     def own_bytes(self) -> int:
@@ -318,11 +329,14 @@ class Layout:
         return backward
 
     def _own_bytes(self, step: Step) -> int:
-        floats = self.computes(step)
-        return sum(prod(buffer.shape) * SIZES[buffer_dtype(buffer, floats)] for buffer in step.own.values())
+        return sum(self._bytes(step, buffer) for buffer in step.own.values())
+
+    def _bytes(self, step: Step, buffer: Buffer) -> int:
+        return prod(buffer.shape) * SIZES[buffer_dtype(buffer, self.computes(step))]
 
     def _wanted(self, step: Step) -> Mapping[str, Buffer]:
-        return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
+        with whole(self.whole):
+            return step.derivation.buffers(*(self.shape(tensor) for tensor in step.inputs.values()))
 
     def _slot(self, what: str, tensor: str, first: int, last: int) -> Slot:
         return self.memory.slot(what, self.shape(tensor), self.dtype_of(tensor), first=first, last=last)
@@ -345,6 +359,6 @@ def buffer_dtype(buffer: Buffer, floats: str) -> str:
     """The dtype of a buffer of a layer that computes in ``floats``; objects are of any kind."""
     if floats == "object":
         return floats
-    if buffer.single and SIZES[floats] < SIZES["float32"]:
+    if buffer.drawn and SIZES[floats] < SIZES["float32"]:
         floats = "float32"
     return {"float": floats, "bool": "bool", "int": "int64"}[buffer.kind]

@@ -87,18 +87,20 @@ class Plan:
         self._meetings = Meetings(backend, len(shards))
         self.shards: list[Shard] = []
         for number, part in enumerate(shards):
-            with whole(backend.cache is None):
-                layout = Layout(
-                    graph,
-                    mode=mode,
-                    columns=part.stop - part.start,
-                    sizes=sizes,
-                    dtype=dtype,
-                    tensors=tensors,
-                    gradient_of=gradient_of,
-                    half=mixed.half if mixed is not None else None,
-                )
-                recorder = Recorder(backend, shard=number, meetings=self._meetings)
+            layout = Layout(
+                graph,
+                mode=mode,
+                columns=part.stop - part.start,
+                sizes=sizes,
+                dtype=dtype,
+                whole=backend.whole,
+                staged=backend.staged,
+                tensors=tensors,
+                gradient_of=gradient_of,
+                half=mixed.half if mixed is not None else None,
+            )
+            recorder = Recorder(backend, shard=number, meetings=self._meetings)
+            with whole(layout.whole):
                 self.shards.append(Shard(layout, part, weights, recorder, m=m, seed=seed, mixed=mixed))
         self._works = [partial(self._replay, shard.program) for shard in self.shards]
 

@@ -10,7 +10,6 @@ its short pieces, so it has a row of its own: otherwise it would look like a cos
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsl.program import Variable
-from dsl.types import bind, show
 from tensorflow_lite_bp.backend import Backend, Draw
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.layout import Step
 from tensorflow_lite_bp.graph.plan import Plan
+from tensorflow_lite_bp.graph.rows import drawn
 from tensorflow_lite_bp.graph.team import team
 from tensorflow_lite_bp.graph.threads import Division, available, products
 from tensorflow_lite_bp.graph.trainer import Trainer
@@ -54,7 +52,8 @@ class Row:
         name: of the node or loss; what happens, for the other kinds.
         direction: ``forward`` or ``back`` for layers and losses.
         seconds: the median. That of ``else`` is negative when the pieces take longer than the step.
-        bytes: of the arrays that this piece is the first to need, all shards together.
+        bytes: of the arrays that this piece is the first to need, all shards together. Those by which batches and
+            random numbers come to a device are the feed's.
         multiplications: of its matrix products, for the whole batch.
     """
 
@@ -137,8 +136,9 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
     matrix_gflops = max(before, matrix_rate(network, plan.division.threads))
     starts = len(parts) * median(start)
     pieces = zip(step, feed, *parts, gather, change, strict=True)
+    fed = sum(shard.layout.fed_bytes + shard.layout.staged_bytes for shard in plan.shards)
     made = [
-        Row("feed", "feed the batch", None, median(feed), sum(shard.layout.fed_bytes for shard in plan.shards)),
+        Row("feed", "feed the batch", None, median(feed), fed),
         *(_part(plan, moment, max(0.0, median(times) - median(start))) for moment, times in enumerate(parts)),
         *_over_weights(trainer, plan, median(gather), median(change)),
         Row("else", "everything else", None, median(whole - sum(each) for whole, *each in pieces) + starts, 0),
@@ -162,20 +162,13 @@ def profile(network: Network, rows: Mapping[str, Any], *, repetitions: int | Non
 
 
 def random_rows(network: Network, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """A batch of the train section's size: numbers from 0 to 1, indices in their range, flags 0 and 1.
+    """A batch of the train section's size, as `graph.rows.drawn` makes it for every input and target.
 
-    Args:
-        sizes: the symbolic sizes.
-
-    Returns:
-        Arrays ``(m, *shape)`` by the names of the inputs and targets, in the dtypes that data comes in.
-
-    Raises:
-        MemoryError: for a batch that no machine holds.
+    Numbers are as pixels: of the dtype in which data comes, so that feeding them takes as long.
     """
     variables, m = (*network.program.inputs, *network.program.targets), network.program.train["batch"]
     return {
-        variable.name: _drawn(variable, (m, *bind(variable.type.shape, dict(sizes))), Draw(network.seed, "profile", i))
+        variable.name: drawn(variable, m, sizes, Draw(network.seed, "profile", i), as_pixels=True)
         for i, variable in enumerate(variables)
     }
 
@@ -290,14 +283,3 @@ def _over_weights(trainer: Trainer, plan: Plan, gather: float, change: float) ->
         Row("gather", "gather the gradients", None, gather, trainable * len(plan.shards)),
         Row("update", f"update by {trainer.optimizer.name}", None, change, weights + state),
     )
-
-
-def _drawn(variable: Variable, shape: tuple[int, ...], draw: Draw) -> np.ndarray:
-    if 8 * prod(shape) > sys.maxsize:
-        raise MemoryError(f"`{variable.name}` would have the shape {show(shape)}")
-    generator, type_ = draw.generator(), variable.type
-    if type_.kind == "float":
-        return generator.random(shape, dtype=np.float32)
-    if type_.kind == "flag":
-        return generator.integers(2, size=shape).astype(np.float32)
-    return generator.integers(type_.count if type_.count is not None else 2, size=shape)

@@ -1,14 +1,20 @@
-"""Rows as people give them, checked before anything is computed: names, shapes, numbers, indices within their range."""
+"""Rows as people give them, checked before anything is computed: names, shapes, numbers, indices within their range.
+
+Where nobody gives any, `drawn` makes some up.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from dsl.program import Program, Variable
-from dsl.types import show
+from dsl.types import bind, show
+from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.errors import InputError
 
 
@@ -51,6 +57,26 @@ class RowCheck:
                 if isinstance(declared, str) and sizes.setdefault(declared, found) != found:
                     raise InputError(f"`{name}`: the size {declared} is {found} here and {sizes[declared]} elsewhere")
         return sizes
+
+
+def drawn(variable: Variable, m: int, sizes: Mapping[str, int], draw: Draw, *, as_pixels: bool = False) -> np.ndarray:
+    """Random rows ``(m, *shape)`` for an input or target: normal numbers, indices in their range, flags 0 and 1.
+
+    Args:
+        sizes: the symbolic sizes.
+        as_pixels: draw numbers from 0 to 1 in float32 instead, as much data is.
+
+    Raises:
+        MemoryError: for rows that no machine holds.
+    """
+    shape = (m, *bind(variable.type.shape, dict(sizes)))
+    if 8 * prod(shape) > sys.maxsize:
+        raise MemoryError(f"`{variable.name}` would have the shape {show(shape)}")
+    generator, type_ = draw.generator(), variable.type
+    if type_.kind == "float":
+        return generator.random(shape, dtype=np.float32) if as_pixels else generator.normal(size=shape)
+    indices = generator.integers(type_.count if type_.count is not None else 2, size=shape)
+    return indices.astype(np.float32) if type_.kind == "flag" else indices
 
 
 def _array(variable: Variable, value: Any) -> np.ndarray:

@@ -22,7 +22,7 @@ def shortage(mode: str, m: int, layout: Callable[[int], Layout], *, left: int | 
     found = f"not enough memory: {_MODES[mode]} with {_samples(m)} needs {size(needed(layout(m)))}"
     if left is None:
         return EnvironmentFailure(f"{found} ({said}): a smaller batch needs less")
-    fitting = largest(lambda samples: _with_transfer(layout(samples)) <= left, below=m)
+    fitting = largest(lambda samples: needed(layout(samples)) <= left, below=m)
     if fitting == 0:
         help = "not even one sample fits: take a smaller network, or --backend numpy"
     elif mode == "train":
@@ -33,13 +33,9 @@ def shortage(mode: str, m: int, layout: Callable[[int], Layout], *, left: int | 
 
 
 def needed(layout: Layout) -> int:
-    """Bytes that a plan of this layout allocates: its memory, what steps keep for themselves, and what is fed."""
-    return layout.memory.peak + layout.own_bytes + layout.fed_bytes
-
-
-def _with_transfer(layout: Layout) -> int:
-    """What a plan needs when it runs: a batch takes room a second time while it is on its way to a device."""
-    return needed(layout) + layout.fed_bytes
+    """Bytes that steps of this layout take: its memory, what layers keep for themselves, what is fed, and the buffers
+    by which that comes to a device."""
+    return layout.memory.peak + layout.own_bytes + layout.fed_bytes + layout.staged_bytes
 
 
 def largest(fits: Callable[[int], bool], *, below: int) -> int:

@@ -57,10 +57,11 @@ class Weight:
 class Buffer:
     """Memory that a layer asks for by role: ``saved`` lives from forward to backward, otherwise it is scratch.
 
-    ``kind`` is ``float`` (the precision that the layer computes in; with ``single`` never 16 bits), ``bool`` or ``int``
-    (int64). ``constant`` makes the values of a table that the layer only reads (indices, the weights of classes): the
-    plan puts them there once. ``zeroed`` memory starts as zeros and is nobody else's: what the layer wrote there stays,
-    and so does a border of zeros around it.
+    ``kind`` is ``float`` (the precision that the layer computes in), ``bool`` or ``int`` (int64). ``constant`` makes
+    the values of a table that the layer only reads (indices, the weights of classes): the plan puts them there once.
+    ``zeroed`` memory starts as zeros and is nobody else's: what the layer wrote there stays, and so does a border of
+    zeros around it. ``drawn`` memory is what ``xp.uniform`` fills while training: these numbers come from the host, and
+    in float32 also where the layer computes in 16 bits.
     """
 
     shape: tuple[int, ...]
@@ -68,7 +69,7 @@ class Buffer:
     saved: bool = False
     constant: Callable[[], np.ndarray] | None = field(default=None, compare=False)
     zeroed: bool = False
-    single: bool = False
+    drawn: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Dropout(Layer, name="dropout"):
     rate: float = setting(minimum=0, below=1, help="the probability p of a zero")
 
     def buffers(self, *shapes: tuple[int, ...]) -> Mapping[str, Buffer]:
-        return {"M": Buffer(shapes[0], saved=True, single=True)}
+        return {"M": Buffer(shapes[0], saved=True, drawn=True)}
 
     def forward(self, xp: Any, ws: Any) -> None:
         xp.uniform(ws.draw, out=ws.M)

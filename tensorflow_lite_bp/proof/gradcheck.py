@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsl.program import Program, Variable
-from dsl.types import bind
+from dsl.program import Program
 from tensorflow_lite_bp.backend import Draw
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph.graph import Graph
 from tensorflow_lite_bp.graph.layout import Layout
 from tensorflow_lite_bp.graph.plan import Plan
-from tensorflow_lite_bp.graph.rows import RowCheck
+from tensorflow_lite_bp.graph.rows import RowCheck, drawn
 from tensorflow_lite_bp.graph.threads import multiplications
 from tensorflow_lite_bp.proof.blame import Guilty, guilty
 from tensorflow_lite_bp.proof.quotients import Compared, Entry, compare, drawn_places
@@ -132,13 +131,11 @@ def gradcheck(
 
 
 def drawn_rows(network: Network, m: int) -> dict[str, np.ndarray]:
-    """A batch for every input and target, drawn with the network's seed: normal numbers, indices in their range, flags
-    0 and 1. Symbolic sizes become small and different ones, 4 and upwards."""
+    """A batch for every input and target, as `graph.rows.drawn` makes it. Symbolic sizes become small and different
+    ones, 4 and upwards."""
     sizes = _small_sizes(network.program)
     return {
-        variable.name: _drawn(
-            variable, (m, *bind(variable.type.shape, sizes)), _generator(network, "rows", variable.name)
-        )
+        variable.name: drawn(variable, m, sizes, _draw(network, "rows", variable.name))
         for variable in (*network.program.inputs, *network.program.targets)
     }
 
@@ -151,7 +148,7 @@ def off_constants(network: Network) -> None:
     for name in network.graph.trainable:
         W = network.weights[name]
         if (W == W.flat[0]).all():
-            network.weights[name] = W + _generator(network, "weights", name).uniform(-0.5, 0.5, W.shape)
+            network.weights[name] = W + _draw(network, "weights", name).generator().uniform(-0.5, 0.5, W.shape)
 
 
 def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
@@ -167,7 +164,8 @@ def default_entries(network: Network, rows: Mapping[str, np.ndarray]) -> int:
 def bytes_needed(graph: Graph, m: int) -> int:
     """The memory of a check on `drawn_rows`: weights, gradients, the batch, and a step's arrays, before any is made."""
     weights = sum(prod(spec.shape) for spec in graph.weights) + sum(prod(s.shape) for s in graph.trainable.values())
-    layout = Layout(graph, mode="train", columns=m, sizes=_small_sizes(graph.program), dtype="float64")
+    sizes = _small_sizes(graph.program)
+    layout = Layout(graph, mode="train", columns=m, sizes=sizes, dtype="float64", whole=False, staged=0)
     return 8 * weights + 2 * layout.fed_bytes + layout.own_bytes + layout.memory.peak
 
 
@@ -217,7 +215,7 @@ def _rows(
     """Every weight and float input, compared for the batch that the plan has computed."""
     arrays, places, frozen = _arrays(network, plan, inputs), _places(network.graph), held_against(network.graph)
     chosen = {
-        name: drawn_places(array.size, entries, _generator(network, "entries", name))
+        name: drawn_places(array.size, entries, _draw(network, "entries", name).generator())
         for name, (array, _) in arrays.items()
         if name not in frozen
     }
@@ -260,12 +258,5 @@ def _places(graph: Graph) -> dict[str, str]:
     return found
 
 
-def _drawn(variable: Variable, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    if variable.type.kind == "float":
-        return generator.normal(size=shape)
-    count = variable.type.count
-    return generator.integers(count if variable.type.kind != "flag" and count is not None else 2, size=shape)
-
-
-def _generator(network: Network, purpose: str, name: str) -> np.random.Generator:
-    return Draw(network.seed, f"d {purpose}", zlib.crc32(name.encode())).generator()
+def _draw(network: Network, purpose: str, name: str) -> Draw:
+    return Draw(network.seed, f"d {purpose}", zlib.crc32(name.encode()))

@@ -77,7 +77,7 @@ class Keeper:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"the state in `{self.run.folder}` is none that `tflbp train` wrote ({error})") from error
         self._resume_best()
-        return [text for text in (note, self._other_versions(header)) if text]
+        return [text for text in (note, self._other_versions(header), self._other_products()) if text]
 
     def _resume_best(self) -> None:
         found = self.run.read_best(self.state.shapes())
@@ -128,6 +128,16 @@ class Keeper:
             return ""
         begun = f"`{self.run.folder}` was begun with {', '.join(changed)}"
         return f"{begun}: the numbers may differ in their last digits from those of one uninterrupted run"
+
+    def _other_products(self) -> str:
+        then, now = (each.options.get("tf32") is True for each in (self.run.info, self.state.network.backend))
+        if then == now:
+            return ""
+        until, on = ("with", "without") if then else ("without", "with")
+        return (
+            f"`{self.run.folder}` was trained {until} --tf32 until now and goes on {on} it: the numbers are no longer "
+            "those of one uninterrupted run"
+        )
 
 
 def _equal(ours: Program, theirs: Program) -> bool:

@@ -276,6 +276,7 @@ class Training:
             seed=network.seed,
             precision=network.precision,
             backend=network.backend.name,
+            options=dict(network.backend.options),
             threads=network.threads,
             settings=plain(network.program.train),
             data={"digest": self.data.digest, "rows": self._rows()},

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from tensorflow_lite_bp.errors import EnvironmentFailure, InputError
@@ -38,6 +39,9 @@ from tensorflow_lite_bp.training.header import Header, required, strict_json, ve
 _BEST, _LAST, _PREVIOUS = "best.safetensors", "last.safetensors", "last.previous.safetensors"
 _VERSION = 1
 _INFO_LIMIT = 64 << 20  # bytes of run.json
+_KINDS = {"file": str, "folder": str, "overrides": list, "seed": int, "backend": str, "options": dict, "data": dict}
+_OPTIONS = {"device": int, "memory_limit": str, "tf32": bool}
+"""What a run is resumed with must be of its kind: the file may be a stranger's."""
 
 Expect = Callable[[Header], tuple[Mapping[str, tuple[int, ...]], Mapping[str, Layout]]]
 """Looks at a header and says which weights and slots its network has; raises what speaks against using it."""
@@ -52,6 +56,7 @@ class RunInfo:
         file: the `.net` file as it was typed.
         folder: where the paths of its data section start.
         overrides: settings given in the place of the file's (``train.epochs=5``).
+        options: of the backend, as `backend.get_backend` takes them.
         settings: the train section, complete.
         data: ``digest``, and ``rows`` of each split.
         result: `training.result.Result.to_json`, None until training is done.
@@ -67,6 +72,7 @@ class RunInfo:
     threads: int | None
     settings: dict[str, Any]
     data: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     result: dict[str, Any] | None = None
 
@@ -79,10 +85,14 @@ class RunInfo:
         values = strict_json(text)
         if required(values, ["format"])["format"] != _VERSION:
             raise ValueError(f"its format is {values['format']}, and this version of tflbp reads {_VERSION}")
+        values.setdefault("options", {})  # what 0.1.0 wrote has none
         info = cls(**required(values, [item.name for item in fields(cls)]))
-        for name, kind in (("file", str), ("folder", str), ("overrides", list), ("seed", int), ("data", dict)):
+        for name, kind in _KINDS.items():
             if not isinstance(values[name], kind):
                 raise ValueError(f"its `{name}` is {values[name]!r}")
+        for name, kind in _OPTIONS.items():
+            if type(info.options.get(name)) not in (kind, NoneType):
+                raise ValueError(f"its option `{name}` is {info.options[name]!r}")
         return info
 
 

@@ -12,11 +12,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend import Backend, get_backend
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
 
 
 @pytest.fixture
@@ -64,6 +67,47 @@ def test_resume_goes_on_with_what_the_run_was_begun_with(project: Path, tflbp) -
     ran = tflbp("train", "points.net", "-q", "--resume", "part", "--set", "train.epochs=4", "--json")
     assert ran.exit_code == 0, ran.stderr
     assert (ran.json["epochs"], ran.json["train"]) == (whole["epochs"], whole["train"])
+
+
+class OnGpu(NumpyBackend):
+    """NumPy with the name and the options of the backend that uses a GPU."""
+
+    name = "cupy"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+
+def test_resume_computes_on_the_gpu_that_the_run_was_begun_on(
+    project: Path, tflbp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def instead(name: str, **options: Any) -> Backend:
+        return OnGpu(**options) if name == "cupy" else get_backend(name, **options)
+
+    def computed(*args: str, folder: str = "r") -> tuple[str, dict[str, Any], str]:
+        """The backend and its options as the run folder has them afterwards, and what was said of --tf32."""
+        ran = tflbp("train", "points.net", "--set", "train.epochs=2", *args)
+        assert ran.exit_code == 0, ran.stderr
+        info = json.loads(Path(folder, "run.json").read_text())
+        return info["backend"], info["options"], "".join(li for li in ran.stderr.splitlines() if "tf32" in li)
+
+    monkeypatch.setattr("tensorflow_lite_bp.backend.get_backend", instead)
+    begun = {"device": 0, "memory_limit": "80%", "tf32": True}
+    typed = ("--backend", "cupy", "--device", "0", "--memory-limit", "80%", "--tf32")
+    assert computed("--out", "r", *typed) == ("cupy", begun, "")
+    assert computed("--resume", "r") == ("cupy", begun, "")
+    assert computed("--resume", "r", "--backend", "cupy", "--device", "1") == ("cupy", {**begun, "device": 1}, "")
+    assert computed("--resume", "r", "--memory-limit", "1GiB", "--no-tf32") == (
+        "cupy",
+        {"device": 1, "memory_limit": "1GiB"},
+        "`r` was trained with --tf32 until now and goes on without it: the numbers are no longer those of one "
+        "uninterrupted run",
+    )
+    assert computed("--resume", "r", "--backend", "numpy") == ("numpy", {}, "")
+    assert computed("--out", "n", folder="n") == ("numpy", {}, "")
+    refused = tflbp("train", "points.net", "--resume", "n", "--tf32")
+    assert refused.stderr == "error: --tf32: --backend numpy uses no GPU, so leave it away, or use --backend cupy\n"
 
 
 def test_resume_and_out_exclude_each_other(run: Path, tflbp) -> None:

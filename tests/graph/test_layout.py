@@ -214,7 +214,9 @@ output y
 def layout_of(functions: str, mode: str, m: int = 4) -> Layout:
     network = Network.from_text(CHAIN.format(functions=functions))
     tensors = [network.program.names["y"]] if mode == "infer" else []
-    return Layout(network.graph, mode=mode, columns=m, sizes={}, dtype="float32", tensors=tensors)
+    return Layout(
+        network.graph, mode=mode, columns=m, sizes={}, dtype="float32", whole=False, staged=0, tensors=tensors
+    )
 
 
 ARRAY = 16 * 4 * 4  # bytes of one tensor of the chain
@@ -241,7 +243,9 @@ def test_training_keeps_one_array_for_each_function_that_reads_its_result(length
 def test_a_result_that_is_asked_for_keeps_its_memory() -> None:
     network = Network.from_text(CHAIN.format(functions="sigmoid -> softplus -> sigmoid"))
     names = list(network.graph.nodes)
-    layout = Layout(network.graph, mode="infer", columns=4, sizes={}, dtype="float32", tensors=names)
+    layout = Layout(
+        network.graph, mode="infer", columns=4, sizes={}, dtype="float32", whole=False, staged=0, tensors=names
+    )
     assert len({slot.offset for slot in layout.tensors.values()}) == len(names)
 
 
@@ -286,7 +290,12 @@ def test_a_plan_of_no_rows() -> None:
 def test_each_mode_computes_no_more_than_it_needs() -> None:
     network = Network.from_text(CHAIN.format(functions="dense(4)").replace("loss mse(y, t)", "loss mse(h, t)"))
     names = {
-        mode: {step.name for step in Layout(network.graph, mode=mode, columns=2, sizes={}, dtype="float32").steps}
+        mode: {
+            step.name
+            for step in Layout(
+                network.graph, mode=mode, columns=2, sizes={}, dtype="float32", whole=False, staged=0
+            ).steps
+        }
         for mode in MODES
     }
     assert names == {"train": {"h.dense"}, "evaluate": {"h.dense"}, "infer": set()}

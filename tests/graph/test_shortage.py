@@ -26,16 +26,28 @@ train { optimizer = sgd(0.1) }
 """
 
 
+CONV = """
+network pictures
+input x: float[2, 12, 12]
+target t: class(3)
+logits = x -> conv(4) -> relu -> flatten -> dense(3)
+loss cross_entropy(logits, t)
+output logits
+"""
+
+
 class Small(NumpyBackend):
-    """Has so many bytes for the arrays that plans allocate; the weights are on the house."""
+    """Has so many bytes for the arrays that plans allocate and that batches wait in; the weights are on the house."""
 
     threaded = False
+    staged = 2
     tells = True
 
     def __init__(self, octets: int) -> None:
         super().__init__()
         self.octets, self.held = octets, 0
         self.counting = False
+        self.waiting: dict[Any, list[np.ndarray]] = {}
 
     def _take(self, array: np.ndarray) -> np.ndarray:
         """Count an array until nobody has it or a view of it any more."""
@@ -58,11 +70,14 @@ class Small(NumpyBackend):
     def from_host(self, array: np.ndarray) -> Any:
         return self._take(np.array(array))
 
-    def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
-        on_its_way = self._take(np.array(array, dtype=out.dtype))
-        super().copy_from_host(on_its_way, out=out)
+    def stage(self, array: np.ndarray, *, out: Any) -> None:
+        place = (self.address(out), out.shape)
+        if place not in self.waiting:
+            self.waiting[place] = [self._take(np.empty(out.shape, out.dtype)) for _ in range(self.staged)]
+        super().stage(array, out=out)
 
-    stage = copy_from_host
+    def release_memory(self) -> None:
+        self.waiting.clear()
 
     def memory_left(self) -> int | None:
         return self.octets - self.held if self.tells else None
@@ -100,8 +115,26 @@ def test_the_batch_that_is_named_fits_and_a_slightly_larger_one_does_not() -> No
     with pytest.raises((EnvironmentFailure, MemoryError)):
         made.gradients(rows(named + named // 50))
     made.use_threads(3)  # forgets the plans
+    backend.release_memory()
     gc.collect()
     assert backend.held == 0  # of plans that are gone
+
+
+def test_the_size_is_that_of_the_backend_that_computes() -> None:
+    """Without blocks for a cache a convolution unrolls all of its images."""
+
+    def step(octets: int, cache: int | None = None) -> Small:
+        backend = Small(octets)
+        backend.cache = cache
+        pictures = Network.from_text(CONV, backend=backend)
+        backend.counting = True
+        pictures.gradients({"x": np.ones((4000, 2, 12, 12)), "t": np.zeros(4000, int)})
+        return backend
+
+    held = step(1 << 40).held
+    with pytest.raises(EnvironmentFailure, match=f"with 4,000 samples needs {re.escape(size(held))}, and"):
+        step(1_000_000)
+    assert held > 1.2 * step(1 << 40, NumpyBackend.cache).held, "what is tested makes no difference"
 
 
 def test_earlier_plans_make_room() -> None:
@@ -118,7 +151,7 @@ def test_what_does_not_fit_at_all() -> None:
     with pytest.raises(EnvironmentFailure) as error:
         made.predict({"x": np.ones((1, 50))})
     assert str(error.value) == (
-        "not enough memory: predicting with 1 sample needs 1.8 KiB, and 100 B were left: not even one sample fits: "
+        "not enough memory: predicting with 1 sample needs 2.2 KiB, and 100 B were left: not even one sample fits: "
         "take a smaller network, or --backend numpy"
     )
 

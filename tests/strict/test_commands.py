@@ -76,13 +76,15 @@ def test_train_resume_evaluate_predict_export_and_profile(
         if backend == "numpy":
             monkeypatch.setattr("tensorflow_lite_bp.network.get_backend", get_backend)
         COUNTERS.reset()
-        options = ("--backend", backend)
+        options = ("--backend", backend, *(("--device", "0") if backend == "cupy" else ()))
         trained = tflbp(capsys, "train", "shapes.net", "--out", backend, *options)
         assert trained["backend"] == backend
         profiled = tflbp(capsys, "profile", "shapes.net", "--steps", "1", *options)
         assert profiled["backend"] == backend
         resumed = tflbp(capsys, "train", "shapes.net", "--resume", backend, "--set", "train.epochs=4")
         assert resumed["backend"] == backend, "a run goes on with the backend that it began with"
+        kept = json.loads(Path(backend, "run.json").read_text())["options"]
+        assert kept == ({"device": 0} if backend == "cupy" else {}), "and with its options"
         evaluated = tflbp(capsys, "evaluate", backend)
         tflbp(capsys, "export", backend, "-o", f"{backend}.onnx")
         tflbp(capsys, "predict", backend, "new.npz", "-o", f"{backend}.csv")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.data import Data, batches, load_data
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.training.interruption import Interrupted
@@ -372,6 +373,21 @@ def test_a_run_is_not_resumed_without_its_best_weights(flowers: Flowers) -> None
     trained("r")
     Path("r/best.safetensors").unlink()
     assert refusal(lambda: trained("r", resume=True)) == "`r` cannot be resumed: its best.safetensors is missing"
+
+
+def test_other_products_are_mentioned(flowers: Flowers) -> None:
+    """Not at a resume with the same, and not again at the next."""
+    said: list[str] = []
+    trained("r")
+    for tf32 in (False, True, True, False):
+        backend, recorder = NumpyBackend(), Recorder()
+        backend.options = {"tf32": tf32}
+        trained("r", resume=True, reporter=recorder, network={"backend": backend})
+        said.append("".join(text for text in map(str, recorder.told) if "tf32" in text))
+    on = "`r` was trained without --tf32 until now and goes on with it: "
+    off = "`r` was trained with --tf32 until now and goes on without it: "
+    end = "the numbers are no longer those of one uninterrupted run"
+    assert said == ["", on + end, "", off + end]
 
 
 def test_other_versions_are_mentioned(flowers: Flowers, monkeypatch: pytest.MonkeyPatch) -> None:

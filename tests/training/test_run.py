@@ -28,6 +28,7 @@ INFO = RunInfo(
     threads=None,
     settings={"batch": 64},
     data={"digest": "ab", "rows": {"train": 10}},
+    options={"device": 0},
 )
 HEADER = Header(name="digits.net", source="network digits", overrides=(), seed=0, precision="float32", data="ab")
 WEIGHTS = {"W": np.ones(3, np.float32)}
@@ -160,12 +161,22 @@ def test_what_is_no_run_folder(make: Any, said: str) -> None:
         (lambda text: text.replace('"seed": 0', '"seed": "0"'), "its `seed` is '0'"),
         (lambda text: text.replace('"seed": 0', '"seed": 0, "seed": 1'), "a key stands twice in one object"),
         (lambda text: text.replace('"seed"', '"sead"'), "it has no `seed`"),
+        (lambda text: text.replace('"device": 0', '"device": [0]'), "its option `device` is [0]"),
+        (lambda text: text.replace('"device": 0', '"tf32": 1'), "its option `tf32` is 1"),
     ],
 )
 def test_a_damaged_run_json(run: Run, change: Any, said: str) -> None:
     file = Path("r/run.json")
     file.write_text(change(file.read_text()))
     assert refusal(lambda: Run.open("r")) == f"`r/run.json` is damaged: it is not as `tflbp train` writes it ({said})"
+
+
+def test_a_run_that_kept_no_options_is_read(run: Run) -> None:
+    file = Path("r/run.json")
+    file.write_text(
+        json.dumps({name: value for name, value in json.loads(file.read_text()).items() if name != "options"})
+    )
+    assert Run.open("r").info == replace(INFO, options={})
 
 
 def test_a_run_without_a_finished_epoch_has_no_best(run: Run) -> None:
