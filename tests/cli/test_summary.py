@@ -70,15 +70,16 @@ def test_a_symbolic_size_leaves_memory_open(project: Path, tflbp) -> None:
     assert "the rest depends on T" in tflbp("summary", "t.net").stdout
 
 
-@pytest.mark.parametrize("text", [SHARED, SHARED + 'train { precision = "float64" }\n'])
+@pytest.mark.parametrize("precision", ["float32", "float64", "mixed", "mixed_bfloat16"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_memory_is_what_a_step_takes(text: str, threads: int, project: Path, tflbp, monkeypatch) -> None:
+def test_memory_is_what_a_step_takes(precision: str, threads: int, project: Path, tflbp, monkeypatch) -> None:
+    text = f'{SHARED}train {{ precision = "{precision}" }}\n'
     monkeypatch.setattr("tensorflow_lite_bp.graph.threads.available", lambda: threads)
     monkeypatch.setattr("tensorflow_lite_bp.graph.threads.SMALL", 0)
     Path("pair.net").write_text(text)
     batch = "train.batch=50000"
     told = tflbp("summary", "pair.net", "--set", batch, "--json").json["memory"]
-    assert told["shards"] == threads
+    assert told["shards"] == (1 if precision.startswith("mixed") else threads)
     rows = {name: np.zeros((50000, 3)) for name in ("left", "right")} | {"same": np.zeros(50000)}
     Network.from_text(text).trainer().step(rows)  # imports, and what all networks share
     tracemalloc.start()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tensorflow_lite_bp import Network
+from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.declare import registry
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph import profile as module
@@ -178,3 +181,17 @@ def test_a_batch_that_no_machine_holds_is_refused_before_it_is_drawn() -> None:
     net = Network.from_text(TEXT, overrides=["train.batch=16777216"])
     with pytest.raises(MemoryError, match=r"`x` would have the shape \[16777216, 5, 999999999999\]"):
         random_rows(net, {"T": 999_999_999_999})
+
+
+def test_a_mixed_step_is_measured_with_products_in_its_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    dtypes, bind = set(), NumpyBackend.bind
+
+    def noted(self: NumpyBackend, function: Any, args: Any, kwargs: Any) -> Any:
+        if args and getattr(args[0], "shape", None) == (module.SIDE, module.SIDE):
+            dtypes.add(args[0].dtype.name)
+        return bind(self, function, args, kwargs)
+
+    monkeypatch.setattr(NumpyBackend, "bind", noted)
+    found, plain = measured(network(precision="mixed_bfloat16")), measured(network())
+    assert dtypes == {"bfloat16", "float32"}
+    assert [row.name for row in found.rows] == [row.name for row in plain.rows]
