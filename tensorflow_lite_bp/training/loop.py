@@ -127,6 +127,8 @@ class Training:
 
     def run_to_end(self, interruption: Interruption) -> Result:
         """Train, evaluate with the best weights, and write it all down."""
+        if self.network.mixed is not None and not self.network.backend.queued:
+            self.reporter.note("mixed precision is for `--backend cupy`: on a CPU float32 is faster")
         self.reporter.start(self._start())
         try:
             while not self._done():

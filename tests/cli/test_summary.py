@@ -122,3 +122,15 @@ def test_no_array_library_is_needed(project: Path) -> None:
     code = f"import sys; {run}; print('numpy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "False"
+
+
+def test_a_mixed_step_has_its_weights_in_16_bits_too(project: Path, tflbp) -> None:
+    Path("m.net").write_text(
+        "network m\ninput x: float[8]\ntarget t: float[4]\ny = x -> dense(4)\nloss mse(y, t)\noutput y\n"
+    )
+    plain, mixed = (
+        tflbp("summary", "m.net", "--set", f'train.precision="{precision}"', "--json").json["memory"]
+        for precision in ("float32", "mixed")
+    )
+    assert (plain["weights"], mixed["weights"]) == (4 * 36, 6 * 36)
+    assert (plain["gradients"], mixed["gradients"]) == (4 * 36, 6 * 36)
