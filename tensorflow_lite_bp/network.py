@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,6 @@ class Network:
     Attributes:
         weights: host arrays by name; assignable by name.
         preprocessing: what was fitted on the training data, after `fit` or `load`; None before.
-        mixed: what a mixed training step computes with besides the weights; None in other precisions.
     """
 
     def __init__(
@@ -73,11 +72,10 @@ class Network:
         self.dtype: np.dtype[Any] = np.dtype(PRECISIONS[self.precision].weights)
         self.threads = threads
         self.seed: int = seed if seed is not None else program.train["seed"]
-        half = Half.of(self.graph, self.precision)
+        self._half = half = Half.of(self.graph, self.precision)
         first = half.names if half is not None else ()
         self.arrays = Weights(self.backend, self.graph.weights, self.dtype, first=first)
         self.arrays.initialize(self.seed)
-        self.mixed = HalfWeights(self.backend, self.arrays, half) if half is not None else None
         self.preprocessing: Preprocessing | None = None
         self._check = RowCheck(program)
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
@@ -238,6 +236,11 @@ class Network:
         """A setting of the train section, built: an optimizer, a schedule, a number."""
         value = self.program.train[name]
         return build(value) if isinstance(value, Call) else value
+
+    @cached_property
+    def mixed(self) -> HalfWeights | None:
+        """What a mixed training step computes with besides the weights; None in other precisions."""
+        return HalfWeights(self.backend, self.arrays, self._half) if self._half is not None else None
 
     def use_class_weights(self, weights: Mapping[str, tuple[float, ...]]) -> None:
         """Weigh the classes of these targets in the losses."""

@@ -9,8 +9,11 @@ Source: P. Micikevicius et al., Mixed precision training, ICLR 2018, sections 3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.backend.reals import real
+from tensorflow_lite_bp.errors import InputError
 from tensorflow_lite_bp.graph.half import Half
 from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.weights import FlatArrays, Weights
@@ -97,3 +100,10 @@ class LossScale:
     @state.setter
     def state(self, state: tuple[float, int, int]) -> None:
         self.value, self.since, self.skipped = state
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on from a `state` that was saved; raises InputError for numbers that it never has."""
+        value, since, skipped = state
+        if not (self.SMALLEST <= value <= self.LARGEST and 0 <= since < self.PATIENCE and 0 <= skipped < 1 << 53):
+            raise InputError(f"the saved state has a loss scale that no training has: {state}")
+        self.state = value, int(since), int(skipped)

@@ -238,7 +238,7 @@ class Trainer:
         """Go on from a `state`.
 
         Raises:
-            InputError: when it is the state of another optimizer or network.
+            InputError: when it is the state of another optimizer or network, or none that `state` gives.
         """
         own = self.state()
         if {name: array.shape for name, array in own.items()} != {name: a.shape for name, a in state.items()}:
@@ -253,8 +253,7 @@ class Trainer:
             copy(state["accumulated"], out=self._sum)
         self.steps, self.updates, self._batches, self._samples = (int(value) for value in state["counters"])
         if self.scale.moves:
-            value, since, skipped = state["loss_scale"].tolist()
-            self.scale.state = value, int(since), int(skipped)
+            self.scale.restore(state["loss_scale"].tolist())
 
     def _collect(self, m: int) -> None:
         """Add this batch's gradient so that unequal batches count as one large one: means weighed by their samples."""

@@ -362,6 +362,21 @@ def test_a_state_goes_on_exactly() -> None:
         assert value.tobytes() == theirs.network.weights[name].tobytes()
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [(value, 0, 0) for value in (0.0, -1.0, 2.0**30, np.nan, np.inf)]
+    + [(1.0, since, 0) for since in (-1, LossScale.PATIENCE, np.nan)]
+    + [(1.0, 0, skipped) for skipped in (-1, np.nan, np.inf)],
+)
+def test_a_state_with_a_scale_that_no_training_has_is_refused(numbers: tuple[float, float, float]) -> None:
+    trainer = network("y = x -> dense(3)").trainer()
+    state, before = trainer.state(), trainer.scale.state
+    state["loss_scale"][:] = numbers
+    with pytest.raises(InputError, match="has a loss scale that no training has"):
+        trainer.restore(state)
+    assert trainer.scale.state == before
+
+
 def test_a_state_of_float32_is_refused() -> None:
     state = network("y = x -> dense(3)", precision="float32").trainer().state()
     with pytest.raises(InputError, match="is not that of this network"):
