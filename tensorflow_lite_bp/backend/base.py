@@ -7,14 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tensorflow_lite_bp.backend.reals import is_half
-
-if TYPE_CHECKING:
-    from tensorflow_lite_bp.graph.recorder import Call
 
 
 @dataclass
@@ -55,6 +52,15 @@ class MemoryUse:
 
     used: int
     taken: int
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call that was recorded, not made: `Backend.program` makes something of many."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class Program(list[Callable[[], Any]]):

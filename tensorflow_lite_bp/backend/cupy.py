@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.base import Backend, Draw, MemoryUse, Program
+from tensorflow_lite_bp.backend.base import Backend, Call, Draw, MemoryUse, Program
 from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
 from tensorflow_lite_bp.backend.staging import DEPTH, Staging
 from tensorflow_lite_bp.errors import EnvironmentFailure
@@ -17,7 +17,6 @@ from tensorflow_lite_bp.errors import EnvironmentFailure
 if TYPE_CHECKING:
     from tensorflow_lite_bp.backend.fusion.kernels import Kernels, Products
     from tensorflow_lite_bp.backend.fusion.program import Step
-    from tensorflow_lite_bp.graph.recorder import Call
 
 
 class CupyBackend(Backend):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tensorflow_lite_bp.backend.base import Program
+from tensorflow_lite_bp.backend.base import Call, Program
 from tensorflow_lite_bp.backend.fusion.count import launched
 from tensorflow_lite_bp.backend.fusion.program import Single, Step, program
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
-
-if TYPE_CHECKING:
-    from tensorflow_lite_bp.graph.recorder import Call
 
 
 class PlannedBackend(NumpyBackend):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tensorflow_lite_bp.backend import Backend
-from tensorflow_lite_bp.graph.recorder import Call
+from tensorflow_lite_bp.backend.base import Call
 
 SMALL = 1 << 13
 """Bytes below which a result is not cut: a call takes about as long as to write so many."""

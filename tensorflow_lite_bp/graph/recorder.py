@@ -7,25 +7,15 @@ refused while it is recorded: a function that makes a new array, unless it is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Barrier
 from typing import Any
 
 from tensorflow_lite_bp.backend import Backend
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.graph.team import Meeting
 
 _VIEWS = frozenset({"broadcast_to", "expand_dims", "moveaxis", "reshape", "squeeze", "swapaxes", "transpose"})
 _WRITERS = frozenset({"copyto", "put"})
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One recorded call."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 class Meetings:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.backend.fusion.access import Access, Dims
 from tensorflow_lite_bp.backend.fusion.grouping import Kernel, Launch, Rows, Segment, Single, Statement
-from tensorflow_lite_bp.graph.recorder import Call
 
 
 class Interpreter:

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.backend.fusion.functions import C_TYPES
 from tensorflow_lite_bp.backend.fusion.grouping import Single
 from tensorflow_lite_bp.backend.fusion.program import Step
 from tensorflow_lite_bp.backend.fusion.source import Source
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
-from tensorflow_lite_bp.graph.recorder import Call
 
 COMPILER = shutil.which("g++")
 

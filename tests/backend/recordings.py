@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 import tensorflow_lite_bp.optimizers  # noqa: F401  # declares them
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.backend.fusion.functions import FUNCTIONS, REDUCTIONS
 from tensorflow_lite_bp.backend.fusion.program import Step, program
 from tensorflow_lite_bp.backend.fusion.work import Number
 from tensorflow_lite_bp.backend.planned import PlannedBackend
 from tensorflow_lite_bp.backend.reals import real
 from tensorflow_lite_bp.declare import registry, settings_of
-from tensorflow_lite_bp.graph.recorder import Call, Recorder
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.layers.unrolled import whole
 from tests.layers import test_layer_contract as layers
 from tests.losses import test_loss_contract as losses

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.backend.fusion.access import Access, Dim, apart, merged, owned, split
 from tensorflow_lite_bp.backend.fusion.grouping import Kernel, Rows, Single, launches
 from tensorflow_lite_bp.backend.fusion.program import program
 from tensorflow_lite_bp.backend.planned import PlannedBackend
-from tensorflow_lite_bp.graph.recorder import Call, Recorder
+from tensorflow_lite_bp.graph.recorder import Recorder
 from tests.backend import kernels
 from tests.backend.interpreter import Interpreter
 

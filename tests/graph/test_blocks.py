@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tensorflow_lite_bp.backend.base import Call
 from tensorflow_lite_bp.backend.numpy import NumpyBackend
 from tensorflow_lite_bp.graph import blocks as module
 from tensorflow_lite_bp.graph.blocks import in_blocks
-from tensorflow_lite_bp.graph.recorder import Call
 
 ROWS, LENGTH = 6, 8
 CELLS = 30 * LENGTH

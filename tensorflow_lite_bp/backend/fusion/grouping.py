@@ -19,8 +19,7 @@ from tensorflow_lite_bp.backend.fusion.access import Access, Dims, apart, safe, 
 from tensorflow_lite_bp.backend.fusion.work import Operand, Reader, Work
 
 if TYPE_CHECKING:
-    from tensorflow_lite_bp.backend.base import Backend
-    from tensorflow_lite_bp.graph.recorder import Call
+    from tensorflow_lite_bp.backend.base import Backend, Call
 
 FURTHEST = 64
 """Launches that a call may go back over: each is held against it. Only the reduction of what a launch leaves goes back

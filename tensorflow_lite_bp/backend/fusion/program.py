@@ -11,8 +11,7 @@ from tensorflow_lite_bp.backend.fusion.grouping import Kernel, Launch, Rows, Sin
 from tensorflow_lite_bp.backend.fusion.source import Source, source
 
 if TYPE_CHECKING:
-    from tensorflow_lite_bp.backend.base import Backend
-    from tensorflow_lite_bp.graph.recorder import Call
+    from tensorflow_lite_bp.backend.base import Backend, Call
 
 Stretch = tuple[int, int]
 """Bytes from an address up to another one."""

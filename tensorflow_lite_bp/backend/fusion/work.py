@@ -17,8 +17,7 @@ from tensorflow_lite_bp.backend.fusion.functions import C_TYPES, COMPARISONS, FL
 from tensorflow_lite_bp.backend.reals import is_real, together, wide
 
 if TYPE_CHECKING:
-    from tensorflow_lite_bp.backend.base import Backend
-    from tensorflow_lite_bp.graph.recorder import Call
+    from tensorflow_lite_bp.backend.base import Backend, Call
 
 
 LONG = 1 << 15
