@@ -86,7 +86,7 @@ class Backend:
     """Whether calls return before they have computed, so that reading a number waits for all that was called. The work
     is done in the order of the calls, by one shard (`threaded` is false)."""
     staged = 0
-    """How many batches may wait for their steps on the device: so many buffers does `stage` have there for a place."""
+    """How many batches may wait for their steps on the device: so many buffers does a `stager` have there."""
     waits = 0
     """How often the host has waited for queued work, in `to_host`, `read` and `synchronize`."""
 
@@ -116,10 +116,10 @@ class Backend:
         """Copy host values into an array of this backend of the same shape, converting the dtype."""
         raise NotImplementedError
 
-    def stage(self, array: np.ndarray, *, out: Any) -> None:
-        """`copy_from_host` for what comes with every step: where work is queued it waits for nothing, and yet the host
-        array may be written to afterwards."""
-        self.copy_from_host(array, out=out)
+    def stager(self, out: Any) -> Callable[[np.ndarray], None]:
+        """`copy_from_host` for a place that gets other values with every step: where work is queued it waits for
+        nothing, and yet the host array may be written to afterwards. What it needs for that is taken here."""
+        return partial(self.copy_from_host, out=out)
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
         """Fill with uniform numbers of [0, 1) from the host generator at this address: both backends draw the same."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from tensorflow_lite_bp.backend.base import Backend, Call, Draw, MemoryUse, Program
 from tensorflow_lite_bp.backend.cuda import NoGpu, limited, memory_in_use, memory_left, use
-from tensorflow_lite_bp.backend.staging import DEPTH, Staging
+from tensorflow_lite_bp.backend.staging import DEPTH, Place, Staging
 from tensorflow_lite_bp.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -52,13 +52,11 @@ class CupyBackend(Backend):
         # one C-ordered transfer; the device turns the axes when it copies
         self.module.copyto(out, self.module.asarray(np.asarray(array, dtype=out.dtype)))
 
-    def stage(self, array: np.ndarray, *, out: Any) -> None:
-        self._staging.copy(array, out=out)
+    def stager(self, out: Any) -> Callable[[np.ndarray], None]:
+        return Place(self._staging, out).copy
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        host = np.empty(out.shape, out.dtype)
-        draw.uniform(out=host)
-        self.stage(host, out=out)
+        _draw(draw, np.empty(out.shape, out.dtype), partial(self.copy_from_host, out=out))
 
     def erf(self, x: Any, *, out: Any) -> Any:
         return self._erf(x, out)
@@ -83,7 +81,6 @@ class CupyBackend(Backend):
         return memory_left(self.module)
 
     def release_memory(self) -> None:
-        self._staging.release()
         self.module.get_default_memory_pool().free_all_blocks()
 
     # Few launches: see backend.fusion
@@ -143,6 +140,9 @@ class CupyBackend(Backend):
         self.module.cuda.get_current_stream().synchronize()
 
     def bind(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
+        if function == self.uniform:
+            (draw,), out = args, kwargs["out"]
+            return partial(_draw, draw, np.empty(out.shape, out.dtype), self.stager(out))
         if "where" in kwargs and function is not self.module.copyto:  # which alone takes it
             return partial(self._write_if, kwargs["where"], function, args, kwargs["out"])
         return super().bind(function, args, kwargs)
@@ -155,6 +155,11 @@ class CupyBackend(Backend):
 
     def threads(self, count: int | None) -> AbstractContextManager[Any]:
         return nullcontext()
+
+
+def _draw(draw: Draw, host: np.ndarray, send: Callable[[np.ndarray], None]) -> None:
+    draw.uniform(out=host)
+    send(host)
 
 
 def opened(*, device: int | None = None, memory_limit: str | None = None, tf32: bool = False) -> Any:

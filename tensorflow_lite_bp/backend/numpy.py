@@ -42,8 +42,6 @@ class NumpyBackend(Backend):
     def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
         np.copyto(out, array, casting="same_kind")
 
-    stage = copy_from_host
-
     def uniform(self, draw: Draw, *, out: Any) -> None:
         draw.uniform(out=out)
 

@@ -8,16 +8,15 @@ with one, the next is on its way.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
 DEPTH = 2
-"""Pairs of buffers that a place may have: from one a step takes its batch, in the other the next is on its way."""
-PLACES = 64
-"""Places that keep their buffers; the one that was used longest ago gives up its own."""
+"""Pairs of buffers of a place: from one a step takes its batch, in the other the next is on its way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,74 +32,68 @@ class _Pair:
 
 
 class Staging:
-    """Copies into places on the device in the order of the calls, without waiting for the device.
-
-    The host waits only when it is `DEPTH` batches ahead of the device, which then has these to compute.
+    """The way to one device.
 
     Args:
         cupy: the module.
         pinned: makes an array of a shape and dtype in pinned memory: ``cupyx.empty_pinned``.
+    """
+
+    def __init__(self, cupy: Any, pinned: Callable[[Any, Any], np.ndarray]) -> None:
+        self.cupy, self._pinned = cupy, pinned
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self._kept: list[tuple[np.ndarray, Any]] = []
+
+    def pair(self, out: Any) -> _Pair:
+        """New buffers for a place."""
+        cuda = self.cupy.cuda
+        sent, used = cuda.Event(disable_timing=True), cuda.Event(disable_timing=True)
+        used.record(cuda.get_current_stream())  # what is queued may still read memory that the new buffer gets
+        return _Pair(self._pinned(out.shape, out.dtype), self.cupy.empty(out.shape, out.dtype), sent, used)
+
+    def keep(self, buffers: Sequence[tuple[np.ndarray, Any]]) -> None:
+        """Keep pinned memory, each with the event that comes when it has been read, at least until then. Memory of the
+        device may be freed at any time: who gets it next is queued behind those who read it."""
+        self._kept = [(host, sent) for host, sent in (*self._kept, *buffers) if not sent.done]
+
+
+class Place:
+    """Copies host arrays to an array on the device, in the order of the calls, without waiting for the device.
+
+    The host waits only when it is `DEPTH` batches ahead of the device, which then has these to compute. The buffers are
+    taken at once and given up with the place.
+
+    Args:
+        out: the array.
 
     Attributes:
         held_back: how often the host was that far ahead.
     """
 
-    def __init__(self, cupy: Any, pinned: Any) -> None:
-        self._cupy, self._pinned = cupy, pinned
-        self._stream = cupy.cuda.Stream(non_blocking=True)
-        self._places: OrderedDict[tuple[Any, ...], list[_Pair]] = OrderedDict()
+    def __init__(self, staging: Staging, out: Any) -> None:
+        self._staging, self._out = staging, out
+        self._pairs = [staging.pair(out) for _ in range(DEPTH)]  # the one that was used longest ago first
         self.held_back = 0
+        finalize(self, staging.keep, [(pair.host, pair.sent) for pair in self._pairs]).atexit = False
 
-    def copy(self, array: np.ndarray, *, out: Any) -> None:
-        """Queue the copy of host values to an array on the device, which has the same shape; the dtype is converted by
-        the host. The host array may be written to afterwards."""
-        pair = self._free_pair(out)
+    def copy(self, array: np.ndarray) -> None:
+        """Queue the copy of host values of the same shape; the dtype is converted by the host. The host array may be
+        written to afterwards."""
+        pair, staging = self._free_pair(), self._staging
         np.copyto(pair.host, array, casting="same_kind")
-        computation = self._cupy.cuda.get_current_stream()
-        self._stream.wait_event(pair.used)
-        pair.device.set(pair.host, stream=self._stream)
-        pair.sent.record(self._stream)
+        computation = staging.cupy.cuda.get_current_stream()
+        staging.stream.wait_event(pair.used)
+        pair.device.set(pair.host, stream=staging.stream)
+        pair.sent.record(staging.stream)
         computation.wait_event(pair.sent)
-        self._cupy.copyto(out, pair.device)
+        staging.cupy.copyto(self._out, pair.device)
         pair.used.record(computation)
 
-    def release(self) -> None:
-        """Give up all buffers: the places that are still used get new ones."""
-        while self._places:
-            self._give_up_oldest()
-
-    def _free_pair(self, out: Any) -> _Pair:
-        """The buffers that were used longest ago, if the host's has been read; else new ones, or wait."""
-        pairs = self._pairs(out)
-        read = [pair.sent.done for pair in pairs]
-        if not any(read) and len(pairs) < DEPTH:
-            pair = self._new_pair(out)
-        else:
-            pair = pairs[read.index(True) if any(read) else 0]
-            pairs.remove(pair)
-            if not any(read):
-                self.held_back += 1
-                pair.sent.synchronize()
-        pairs.append(pair)
+    def _free_pair(self) -> _Pair:
+        """The buffers that were used longest ago, as soon as the host's has been read."""
+        pair = self._pairs.pop(0)
+        self._pairs.append(pair)
+        if not pair.sent.done:
+            self.held_back += 1
+            pair.sent.synchronize()
         return pair
-
-    def _pairs(self, out: Any) -> list[_Pair]:
-        """The buffers of a place."""
-        place = (out.data.ptr, out.shape, out.dtype)
-        pairs = self._places.setdefault(place, [])
-        self._places.move_to_end(place)
-        if len(self._places) > PLACES:
-            self._give_up_oldest()
-        return pairs
-
-    def _give_up_oldest(self) -> None:
-        _, pairs = self._places.popitem(last=False)
-        for pair in pairs:
-            pair.used.synchronize()  # nobody may read memory that is freed
-
-    def _new_pair(self, out: Any) -> _Pair:
-        cuda = self._cupy.cuda
-        events = (cuda.Event(disable_timing=True), cuda.Event(disable_timing=True))
-        for event in events:  # what is queued may still read memory that the new buffer gets
-            event.record(cuda.get_current_stream())
-        return _Pair(self._pinned(out.shape, out.dtype), self._cupy.empty(out.shape, out.dtype), *events)

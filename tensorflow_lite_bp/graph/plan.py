@@ -106,11 +106,10 @@ class Plan:
 
     def feed(self, rows: Mapping[str, Any]) -> None:
         """Copy rows-first host arrays into the plan, the sample axis turned to the end."""
-        copy = self.backend.stage
         for shard in self.shards:
-            for name, turned in shard.fed.items():
+            for name, send in shard.stagers.items():
                 if name in rows:
-                    copy(rows[name][shard.columns], out=turned)
+                    send(rows[name][shard.columns])
 
     def run(self, step: int = 0) -> None:
         """Compute everything for what was fed; ``step`` addresses the random numbers."""
@@ -213,6 +212,7 @@ class Shard:
         arrays: results of nodes, inputs and targets by name, the sample axis last; of a mixed step in float32 where
             they are there so, as those are that were asked for.
         fed: inputs and targets with the sample axis first: views of the same memory.
+        stagers: what copies rows of the host there.
         gradients: of tensors, by name.
         losses: this shard's part of each loss.
         parts: the recorded calls, step by step.
@@ -240,6 +240,7 @@ class Shard:
         self.fed: dict[str, Any] = {}
         for name, shape in layout.fed.items():
             self._make_fed(name, shape, layout.dtype_of(name))
+        self.stagers = {name: backend.stager(rows) for name, rows in self.fed.items()}
         self.arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
         weight_arrays = weights.arrays | (mixed.weights.views if mixed is not None else {})
         self._read = {(name, layout.dtype_of(name)): array for name, array in (self.arrays | weight_arrays).items()}

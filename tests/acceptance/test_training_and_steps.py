@@ -115,8 +115,6 @@ class Leaking(Counting):
         self.kept.append(np.array(array))
         super().copy_from_host(array, out=out)
 
-    stage = copy_from_host
-
 
 @pytest.fixture
 def traced() -> Iterator[None]:

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import pytest
 
-from tensorflow_lite_bp.backend import staging
-from tensorflow_lite_bp.backend.staging import Staging
+from tensorflow_lite_bp.backend.staging import DEPTH, Place, Staging
 
 
 class Moment:
@@ -95,17 +95,18 @@ class Device:
 @pytest.mark.parametrize("seed", range(20))
 def test_what_arrives_is_what_was_sent(seed: int, often: float) -> None:
     device, random = Device(seed), np.random.default_rng(seed)
-    stage = Staging(device, np.empty)
-    places = [device.empty((3, 2), np.float32), device.empty((2, 3), np.float32).T]
+    staging = Staging(device, np.empty)
+    arrays = [device.empty((3, 2), np.float32), device.empty((2, 3), np.float32).T]
+    places = [(array, Place(staging, array)) for array in arrays]
     seen: list[np.ndarray] = []
     host, sent = np.empty((3, 2)), []
     for step in range(40):
-        place = places[random.integers(2)]
+        array, place = places[random.integers(2)]
         host[:] = np.arange(6).reshape(3, 2) + 10 * step
         sent.append(host.copy())
-        stage.copy(host, out=place)
+        place.copy(host)
         host[:] = -1  # the caller's array is the caller's again
-        device.computation.work.append((None, lambda place=place: seen.append(np.array(place))))
+        device.computation.work.append((None, lambda array=array: seen.append(np.array(array))))
         while random.random() < often and device.go_on():
             pass
     while device.go_on():
@@ -115,28 +116,40 @@ def test_what_arrives_is_what_was_sent(seed: int, often: float) -> None:
 
 def test_the_host_is_held_back_only_when_it_is_all_buffers_ahead() -> None:
     device = Device(0)
-    stage, place = Staging(device, np.empty), device.empty((2,), np.float32)
-    for _ in range(staging.DEPTH):
-        stage.copy(np.zeros(2), out=place)
-    assert stage.held_back == 0
-    stage.copy(np.zeros(2), out=place)
-    assert stage.held_back == 1
+    device.computation.work.append((None, lambda: None))  # a new place does not wait for what is queued
+    place = Place(Staging(device, np.empty), device.empty((2,), np.float32))
+    for _ in range(DEPTH):
+        place.copy(np.zeros(2))
+    assert place.held_back == 0
+    place.copy(np.zeros(2))
+    assert place.held_back == 1
     while device.go_on():
         pass
-    for _ in range(staging.DEPTH):
-        stage.copy(np.zeros(2), out=place)
-    assert stage.held_back == 1
+    for _ in range(DEPTH):
+        place.copy(np.zeros(2))
+    assert place.held_back == 1
 
 
-def test_places_that_are_no_longer_used_give_up_their_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "PLACES", 2)
-    device, seen = Device(3), []
-    stage = Staging(device, np.empty)
-    for number in range(6):
-        place = device.empty((4,), np.float64)
-        stage.copy(np.full(4, number), out=place)
-        device.computation.work.append((None, lambda place=place: seen.append(place[0])))
+def test_buffers_are_taken_with_the_place_and_given_up_with_it_once_they_are_sent() -> None:
+    device, there, seen = Device(3), [], []
+
+    def pinned(shape: Any, dtype: Any) -> np.ndarray:
+        host = np.empty(shape, dtype)
+        there.append(1)
+        finalize(host, there.pop)
+        return host
+
+    staging, array = Staging(device, pinned), device.empty((4,), np.float64)
+    place = Place(staging, array)
+    assert len(there) == DEPTH
+    for number in range(DEPTH):
+        place.copy(np.full(4, number))
+        device.computation.work.append((None, lambda: seen.append(array[0])))
+    del place
+    assert len(there) == DEPTH
     while device.go_on():
         pass
-    assert seen == [0, 1, 2, 3, 4, 5]
-    assert len(stage._places) == 2
+    assert seen == [*range(DEPTH)]
+    del (unused := [Place(staging, array)])[:]
+    assert not there
+    assert not unused

@@ -110,13 +110,10 @@ class QueuedBackend(NumpyBackend):
         return partial(QUEUE.append, super().bind(getattr(function, "__wrapped__", function), args, kwargs))
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        self.stage(draw.generator().random(out.shape, dtype=out.dtype.type), out=out)
-
-    def stage(self, array: np.ndarray, *, out: Any) -> None:
-        QUEUE.append(partial(np.copyto, plain(out), np.array(array), casting="same_kind"))
+        self.copy_from_host(draw.generator().random(out.shape, dtype=out.dtype.type), out=out)
 
     def copy_from_host(self, array: np.ndarray, *, out: Any) -> None:
-        self.stage(array, out=out)
+        QUEUE.append(partial(np.copyto, plain(out), np.array(array), casting="same_kind"))
 
     def from_host(self, array: np.ndarray) -> Any:
         return on_device(np.array(array))

@@ -73,6 +73,18 @@ class Recorder(Reporter):
         self.told.append(text)
 
 
+def interrupted(number: int, place: tuple[int, int]) -> Recorder:
+    """Sends a signal after a batch, once: one whose gradient overflowed may be taken again."""
+    left = [place]
+
+    def at(*found: int) -> None:
+        if found in left:
+            left.clear()
+            signal.raise_signal(number)
+
+    return Recorder(at)
+
+
 # What is computed
 
 
@@ -215,10 +227,9 @@ def test_an_interrupted_training_goes_on_exactly(
 ) -> None:
     flowers(("seed      = 2", f'seed = 2 accumulate = 4 clip_norm = 1 precision = "{precision}"'))
     trained("whole")
-    reporter = Recorder(lambda *found: signal.raise_signal(number) if found == place else None)
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as caught:
-        trained("cut", reporter=reporter)
+        trained("cut", reporter=interrupted(number, place))
     assert str(caught.value) == (
         f"stopped in epoch {place[0] + 1} of 4, after batch {place[1]} of 6, and saved: go on with "
         "`tflbp train flowers.net --resume cut`"
@@ -260,9 +271,8 @@ def test_steps_that_overflow_float16_are_counted_also_by_a_run_that_goes_on(flow
     assert notes == ([slow] if whole.backend == "numpy" else [])
     assert 0 < whole.skipped < 24
     assert "changed no weights: the gradient overflowed float16, and the loss was scaled down" in render_result(whole)
-    reporter = Recorder(lambda *place: signal.raise_signal(signal.SIGINT) if place == (1, 2) else None)
     with pytest.raises(Interrupted):
-        trained("cut", reporter=reporter)
+        trained("cut", reporter=interrupted(signal.SIGINT, (1, 2)))
     assert trained("cut", resume=True).skipped == whole.skipped
     same_files("whole", "cut")
 
