@@ -10,9 +10,15 @@ import numpy as np
 
 from tensorflow_lite_bp.backend import Backend
 
-TOLERANCES = {"float32": (2e-5, 2e-6), "float64": (1e-11, 1e-12)}
+TOLERANCES = {
+    "float16": (4e-3, 2e-3),
+    "bfloat16": (3e-2, 2e-2),
+    "float32": (2e-5, 2e-6),
+    "float64": (1e-11, 1e-12),
+}
 """Relative, and absolute in units of the array's largest number (or of 1, where that is larger). Two libraries may
-round a transcendental function by some units in the last place, and add up in another order."""
+round a transcendental function by some units in the last place, and add up in another order. In 16 bits a unit is 1e-3
+or 8e-3, and what is added up is rounded once."""
 
 
 class Failed(Exception):
@@ -77,7 +83,7 @@ def close(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], d
         given = found[name]
         if (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
             raise Failed(f"{name} is {given.dtype}{given.shape}, and {wanted.dtype}{wanted.shape} is expected")
-        difference = np.abs(given.astype(np.float64) - wanted)
+        difference = np.abs(given.astype(np.float64) - wanted.astype(np.float64))
         scale = max(1.0, float(np.abs(wanted).max(initial=0.0)))
         allowed = relative * np.abs(wanted) + absolute * scale
         wrong = ~(difference <= allowed)  # a NaN is wrong too

@@ -21,8 +21,10 @@ from dsl.signature import REQUIRED
 from dsl.types import Shape, TensorType
 from tensorflow_lite_bp.acceptance.check import TOLERANCES, Check, close
 from tensorflow_lite_bp.backend import Backend, Draw, get_backend
+from tensorflow_lite_bp.backend.reals import real
 from tensorflow_lite_bp.declare import registry, settings_of
 from tensorflow_lite_bp.graph.blocks import in_blocks
+from tensorflow_lite_bp.graph.layout import buffer_dtype
 from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.update import Update
 from tensorflow_lite_bp.graph.workspace import Workspace
@@ -36,34 +38,38 @@ SAMPLES = 67
 UPDATES = 5
 WEIGHTS = 1003
 Arrays = dict[str, np.ndarray]
-Work = Callable[[Backend], Arrays]
+Work = Callable[[str, Backend], Arrays]
+"""What is computed, in a dtype and on a backend."""
 
 
 def checks() -> Iterator[Check]:
-    """One for each example of a layer or loss, each kind of target of a metric, each optimizer; in each precision."""
-    for work_in_each in zip(*map(_works, TOLERANCES), strict=True):
-        for dtype, (group, name, work) in zip(TOLERANCES, work_in_each, strict=True):
+    """One for each example of a layer or loss, each kind of target of a metric, each optimizer; in each precision, and
+    in 16 bits those layers that are computed so in a mixed step."""
+    for group, name, work, halves in _works():
+        for dtype in TOLERANCES if halves else ("float32", "float64"):
             yield Check(group, f"{name}, {dtype}", partial(_against_numpy, work, dtype))
 
 
-def _works(dtype: str) -> Iterator[tuple[str, str, Work]]:
-    """Group, name, and what is computed on a backend."""
-    groups = (("layers", "layer", layer_results), ("operators", "operator", layer_results))
-    for group, category, computed in (*groups, ("losses", "loss", loss_results)):
+def _works() -> Iterator[tuple[str, str, Work, bool]]:
+    """Group, name, what is computed, and whether in 16 bits too."""
+    for group, category in (("layers", "layer"), ("operators", "operator")):
         for name, cls, example, number in _examples(category):
-            made = cls.from_settings(_settings(cls, example.settings))
-            yield group, f"{name}, example {number}", partial(computed, made, example, dtype)
+            layer = cls.from_settings(_settings(cls, example.settings))
+            yield group, f"{name}, example {number}", partial(layer_results, layer, example), layer.mixed != "single"
+    for name, cls, example, number in _examples("loss"):
+        loss = cls.from_settings(_settings(cls, example.settings))
+        yield "losses", f"{name}, example {number}", partial(loss_results, loss, example), False
     for name, metric in registry["metric"].items():
         made = metric.from_settings(
             {name: 2 if value is REQUIRED else value for name, value in _settings(metric).items()}
         )
         for kind in ("class", "flag", "float"):
             if kind in made.kinds[1]:
-                yield "metrics", f"{name} of a {kind}", partial(metric_results, made, kind, dtype)
+                yield "metrics", f"{name} of a {kind}", partial(metric_results, made, kind), False
     for name, optimizer in registry["optimizer"].items():
         for words, settings in _variants(optimizer).items():
-            work = partial(optimizer_results, optimizer.from_settings(settings), dtype)
-            yield "optimizers", f"{name}, {words}", work
+            work = partial(optimizer_results, optimizer.from_settings(settings))
+            yield "optimizers", f"{name}, {words}", work, False
 
 
 def _examples(category: str) -> Iterator[tuple[str, Any, Any, int]]:
@@ -74,7 +80,7 @@ def _examples(category: str) -> Iterator[tuple[str, Any, Any, int]]:
 
 
 def _against_numpy(work: Work, dtype: str, backend: Backend) -> str:
-    return close(work(backend), work(get_backend("numpy")), dtype)
+    return close(work(dtype, backend), work(dtype, get_backend("numpy")), dtype)
 
 
 def _settings(cls: Any, given: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
@@ -119,7 +125,7 @@ def _workspace(layer: Layer, example: Any, dtype: str, xp: Backend) -> Any:
     shape = (*_concrete(layer.result(*types).shape), SAMPLES)
     gradients = {f"d{role}": np.full(array.shape, np.nan) for role, array in drawn.items()}
     host = {**drawn, **gradients, "Y": np.full(shape, np.nan), "dY": rng.uniform(-1, 1, shape)}
-    arrays = {role: xp.from_host(array.astype(dtype)) for role, array in host.items()}
+    arrays = {role: xp.from_host(array.astype(real(dtype))) for role, array in host.items()}
     return Workspace(m=SAMPLES, draw=Draw(1, "accept"), **arrays, **buffers)
 
 
@@ -185,7 +191,7 @@ def _buffers(xp: Backend, wanted: Mapping[str, Buffer], dtype: str) -> dict[str,
 
 
 def _start(buffer: Buffer, dtype: str) -> np.ndarray:
-    kind = {"float": dtype, "bool": "bool", "int": "int64"}[buffer.kind]
+    kind = real(buffer_dtype(buffer, dtype))
     if buffer.constant is not None:
         return np.asarray(buffer.constant(), dtype=kind).reshape(buffer.shape)
     nothing = 0 if buffer.zeroed else {"float": np.nan, "bool": True, "int": 0}[buffer.kind]

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def real(name: str) -> np.dtype[Any]:
-    """The dtype ``float16``, ``bfloat16``, ``float32`` or ``float64``."""
+    """The dtype of this name: NumPy's, and ml_dtypes' for ``bfloat16``."""
     if name == "bfloat16":
         import ml_dtypes  # noqa: F401  # from here on NumPy knows the name
     return np.dtype(name)

@@ -93,6 +93,10 @@ def test_everything_that_is_declared_is_checked() -> None:
             of = [check.name for check in made if check.group == group and check.name.endswith(dtype)]
             assert {name.partition(" ")[0].rstrip(",") for name in of} == set(registry[category])
     assert len({str(check) for check in made}) == len(made)
+    half = {name for group in ("layer", "operator") for name, cls in registry[group].items() if cls.mixed != "single"}
+    for dtype in ("float16", "bfloat16"):
+        of = {check.name.partition(",")[0] for check in made if check.name.endswith(f" {dtype}")}
+        assert of == half > {"dense", "conv", "relu", "matmul", "add"}
 
 
 def test_a_layers_own_state_is_looked_at_too() -> None:
