@@ -147,7 +147,7 @@ def mixed_plan(net: Network, rows: dict[str, np.ndarray], *, scale: float = 1.0)
 
 
 drawn = settings(
-    max_examples=80, deadline=None, derandomize=True, database=None,
+    max_examples=40, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tensorflow_lite_bp import Network
-from tensorflow_lite_bp.backend.numpy import NumpyBackend
+from tensorflow_lite_bp.backend import Backend
 from tensorflow_lite_bp.declare import registry
 from tensorflow_lite_bp.errors import InputError, NumericalFailure
 from tensorflow_lite_bp.graph import profile as module
@@ -184,14 +184,15 @@ def test_a_batch_that_no_machine_holds_is_refused_before_it_is_drawn() -> None:
 
 
 def test_a_mixed_step_is_measured_with_products_in_its_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    dtypes, bind = set(), NumpyBackend.bind
+    backend = type(network().backend)
+    dtypes, bind = set(), backend.bind
 
-    def noted(self: NumpyBackend, function: Any, args: Any, kwargs: Any) -> Any:
+    def noted(self: Backend, function: Any, args: Any, kwargs: Any) -> Any:
         if args and getattr(args[0], "shape", None) == (module.SIDE, module.SIDE):
             dtypes.add(args[0].dtype.name)
         return bind(self, function, args, kwargs)
 
-    monkeypatch.setattr(NumpyBackend, "bind", noted)
+    monkeypatch.setattr(backend, "bind", noted)
     found, plain = measured(network(precision="mixed_bfloat16")), measured(network())
     assert dtypes == {"bfloat16", "float32"}
     assert [row.name for row in found.rows] == [row.name for row in plain.rows]
