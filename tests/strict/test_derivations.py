@@ -134,7 +134,8 @@ def assert_both_alike(compute_on: Any, dtype: str) -> None:
 @pytest.mark.parametrize("way", ["train", "recorded", "needless", "infer"])
 @pytest.mark.parametrize(("cls", "example"), cases(LAYERS))
 def test_a_layer_computes_what_it_does_with_numpy(cls: Any, example: Any, way: str) -> None:
-    for dtype in ("float32", "float64", *(HALVES if way in ("recorded", "infer") else ())):
+    in_16_bits = way == "recorded" and cls.mixed != "single"
+    for dtype in ("float32", "float64", *(HALVES if in_16_bits else ())):
         assert_both_alike(lambda xp, dtype=dtype: of_layer(xp, cls, example, dtype, way), dtype)
 
 
@@ -156,7 +157,7 @@ def of_loss(xp: Backend, cls: Any, example: Any, dtype: str, recorded: bool) -> 
 @pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize(("cls", "example"), cases(registry["loss"]))
 def test_a_loss_computes_what_it_does_with_numpy(cls: Any, example: Any, recorded: bool) -> None:
-    for dtype in ("float32", "float64", *(HALVES if recorded else ())):
+    for dtype in ("float32", "float64"):
         assert_both_alike(lambda xp, dtype=dtype: of_loss(xp, cls, example, dtype, recorded), dtype)
 
 
