@@ -233,27 +233,39 @@ class Shard:
     ) -> None:
         backend = recorder.backend
         self.layout, self.columns, self.weights, self.backend, self.m = layout, part, weights, backend, m
+        self._recorder, self._seed, self._mixed = recorder, seed, mixed
         self.draws: list[Draw] = []
         self.parts: list[Part] = []
+        self._spaces: dict[Step, Workspace] = {}
+        self._constants: list[Any] = []
         self.memory = backend.memory(layout.memory.peak)
-        self.arrays: dict[str, Any] = {}
         self.fed: dict[str, Any] = {}
-        for name, shape in layout.fed.items():
-            self._make_fed(name, shape, layout.dtype_of(name))
+        self._read: dict[tuple[str, str], Any] = {}
+        self.arrays = self._find_arrays()
         self.stagers = {name: backend.stager(rows) for name, rows in self.fed.items()}
-        self.arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
-        weight_arrays = weights.arrays | (mixed.weights.views if mixed is not None else {})
-        self._read = {(name, layout.dtype_of(name)): array for name, array in (self.arrays | weight_arrays).items()}
-        self._read |= {(name, slot.dtype): self._view(slot) for name, slot in layout.copies.items()}
-        self.arrays = {name: self._read.get((name, layout.dtype), array) for name, array in self.arrays.items()}
-        self.gradients = {name: self._view(slot) for name, slot in layout.gradients.items()}
         self.losses = backend.zeros(len(layout.graph.losses), dtype=layout.dtype)
+        self.gradients = {name: self._view(slot) for name, slot in layout.gradients.items()}
         self._weight_gradients = weights.shard_gradients(recorder.shard).views if layout.training else {}
         if mixed is not None:
             self._weight_gradients = self._weight_gradients | mixed.gradients.views
-        self._recorder, self._seed, self._mixed = recorder, seed, mixed
-        self._spaces: dict[Step, Workspace] = {}
-        self._constants: list[Any] = []
+        self._record()
+        self.program = backend.program(
+            in_blocks(recorder.calls, backend), private=self._private(), constants=self._constants
+        )
+        self.advancing = backend.program(self._record_advance() if layout.training and recorder.shard == 0 else [])
+
+    def _find_arrays(self) -> dict[str, Any]:
+        """Note in ``_read`` the arrays of tensors and weights by name and dtype; returns what ``arrays`` is."""
+        layout, arrays = self.layout, self._make_fed()
+        arrays |= {name: self._view(slot) for name, slot in layout.tensors.items()}
+        weights = self.weights.arrays | (self._mixed.weights.views if self._mixed is not None else {})
+        self._read |= {(name, layout.dtype_of(name)): array for name, array in (arrays | weights).items()}
+        self._read |= {(name, slot.dtype): self._view(slot) for name, slot in layout.copies.items()}
+        return {name: self._read.get((name, layout.dtype), array) for name, array in arrays.items()}
+
+    def _record(self) -> None:
+        """All that is computed, part by part."""
+        layout, recorder, mixed = self.layout, self._recorder, self._mixed
         for weight in self._weight_gradients.keys() - layout.written:  # the optimizer works in what is no gradient
             recorder.copyto(self._weight_gradients[weight], 0.0)
         if mixed is not None:
@@ -270,25 +282,26 @@ class Shard:
                 mixed.record_unscaling(recorder)
             self.parts.append(Part(step, back, start, sums, len(recorder.calls), results))
             start = len(recorder.calls)
-        self.program = backend.program(
-            in_blocks(recorder.calls, backend), private=self._private(), constants=self._constants
-        )
-        self.advancing = backend.program(self._record_advance() if layout.training and recorder.shard == 0 else [])
 
-    def _make_fed(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
-        """An input's array and its rows, one a view of the other; what is a view of it in another shape too."""
-        *sample, m = shape
-        if name in self.layout.turned:
-            rows = self.fed[name] = self.backend.zeros((m, *sample), dtype=dtype)
-            self.arrays[name] = _columns_first(rows)
-        else:
-            array = self.arrays[name] = self.backend.zeros(shape, dtype=dtype)
-            self.fed[name] = array.transpose(len(sample), *range(len(sample)))
-        for view, source in self.layout.views.items():
-            if source == name and name in self.layout.turned:
-                self.arrays[view] = _columns_first(self.fed[name].reshape(m, *self.layout.shape(view)[:-1]))
-            elif source == name:
-                self.arrays[view] = self.arrays[name].reshape(self.layout.shape(view))
+    def _make_fed(self) -> dict[str, Any]:
+        """For each input its array and its rows (``fed``), one a view of the other; returns the arrays, and with them
+        what is a view of one in another shape."""
+        layout, arrays = self.layout, {}
+        for name, shape in layout.fed.items():
+            (*sample, m), dtype = shape, layout.dtype_of(name)
+            if name in layout.turned:
+                rows = self.fed[name] = self.backend.zeros((m, *sample), dtype=dtype)
+                arrays[name] = _columns_first(rows)
+            else:
+                arrays[name] = self.backend.zeros(shape, dtype=dtype)
+                self.fed[name] = arrays[name].transpose(len(sample), *range(len(sample)))
+        for view, source in layout.views.items():
+            shape = layout.shape(view)
+            if source in layout.turned:
+                arrays[view] = _columns_first(self.fed[source].reshape(shape[-1], *shape[:-1]))
+            else:
+                arrays[view] = arrays[source].reshape(shape)
+        return arrays
 
     def buffer(self, part: Part, role: str) -> Any:
         """What a layer or a loss works in; a scratch buffer holds something until the next part is computed."""

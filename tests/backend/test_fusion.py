@@ -383,3 +383,17 @@ def test_indices_stay_in_their_column_only_where_that_is_known(times: int, count
     found = launches(recorder.calls, XP, [table] if counted else [])
     assert len(found) == count
     assert count > 1 or len(found[0].segments) == 1
+
+
+def test_what_writes_nothing_is_no_launch_and_nothing_adds_up_to_zero() -> None:
+    empty, total, factor = np.zeros(0, np.float32), np.ones((), np.float32), XP.factor("float32")
+
+    def record(xp: Recorder) -> None:
+        xp.multiply(empty, factor, out=empty)
+        xp.copyto(empty, 0.0)
+        xp.squares(empty, out=total)
+
+    (launch,) = fused(record)
+    assert isinstance(launch, Single)
+    launch.call.function(*launch.call.args, **launch.call.kwargs)
+    assert total == 0

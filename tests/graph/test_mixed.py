@@ -193,6 +193,17 @@ def test_no_result_depends_on_what_the_memory_held_before(data: Any, name: str, 
     assert found() == expected
 
 
+@pytest.mark.parametrize("body", ["y = x -> reshape([2, 2]) -> layer_norm -> flatten", "y = x"])
+def test_a_network_without_products_is_one_of_float32(body: str) -> None:
+    text = f"network n\ninput x: float[4]\ntarget t: float[4]\n{body}\nloss mse(y, t)\noutput y\n"
+    mixed, plain = (Network.from_text(text, precision=name) for name in ("mixed", "float32"))
+    rows = {"x": batch()["x"], "t": batch(seed=1)["x"]}
+    for network in (mixed, plain):
+        network.trainer().step(rows)
+    for name, value in plain.weights.items():
+        assert value.tobytes() == mixed.weights[name].tobytes()
+
+
 def test_what_was_asked_for_is_there_in_float32_at_the_end() -> None:
     net = network("z = x -> dense(3)\n y = z -> dense(3) -> dense(3) -> dense(3)\n metric rmse(z, t)")
     plan = mixed_plan(net, batch())

@@ -149,6 +149,8 @@ def launches(calls: Sequence[Call], backend: Backend, constants: Sequence[Any] =
     made: list[Launch] = []
     reader = Reader(backend, constants)
     for call in calls:
+        if getattr(call.kwargs.get("out", call.args[0]), "size", 1) == 0:  # it writes nothing
+            continue
         work = reader.read(call)
         if work is None or not _sound(work):
             made.append(Single(call, *reader.touched(call)))

@@ -231,7 +231,7 @@ class Reader:
         """The scalar product of two vectors, or of one with itself."""
         (A, *others), out = call.args, call.kwargs.get("out")
         B = others[0] if others else A
-        if out is None or not A.ndim == B.ndim == 1 or out.ndim != 0:
+        if out is None or not A.ndim == B.ndim == 1 or out.ndim != 0 or A.size == 0:
             return None
         reads = [Operand(X, self._backend.address(X), (), (Dim(X.shape[0], X.strides[0]),)) for X in (A, B)]
         return Work(call, "multiply", reads, Operand(out, self._backend.address(out), ()), "sum")
