@@ -219,9 +219,14 @@ def test_balanced_class_weights_count_every_class_the_same(flowers: Flowers) -> 
 # Stopping and going on
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("place", [(0, 1), (1, 6), (2, 3), (3, 6)])
-@pytest.mark.parametrize("precision", ["float32", "mixed"])
+PLACES = [(0, 1), (1, 6), (2, 3), (3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "precision"),
+    [(number, place, "float32") for number in (signal.SIGINT, signal.SIGTERM) for place in PLACES]
+    + [(signal.SIGINT, place, "mixed") for place in PLACES[:3:2]],
+)
 def test_an_interrupted_training_goes_on_exactly(
     flowers: Flowers, number: int, place: tuple[int, int], precision: str
 ) -> None:
