@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from tensorflow_lite_bp.backend.cuda import Cuda, NoGpu, examine
 from tensorflow_lite_bp.backend.cupy import import_cupy
 from tensorflow_lite_bp.graph.threads import available
 
-NEEDED = ("numpy", "onnx", "onnxruntime", "safetensors", "threadpoolctl", "typer", "rich")
 OPTIONAL = {
     "matplotlib": "pip install 'tensorflow_lite_bp[plots]' for the curves of a run",
     "sympy": "pip install 'tensorflow_lite_bp[proof]' for tflbp prove",
@@ -62,6 +62,12 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def needed() -> list[str]:
+    """The packages that this one requires, without those of its extras."""
+    lines = requires("tensorflow_lite_bp") or []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
 
 
 def installed(package: str) -> str | None:
@@ -126,7 +132,7 @@ def to_json() -> dict[str, Any]:
         "processors": there,
         "usable_processors": usable,
         "blas": [asdict(library) for library in blas()],
-        "packages": {name: installed(name) for name in (*NEEDED, *OPTIONAL)},
+        "packages": {name: installed(name) for name in (*needed(), *OPTIONAL)},
         "backends": {
             "numpy": {"usable": True, "reason": None},
             "cupy": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,6 +68,9 @@ def test_the_same_for_programs(tflbp, gpu) -> None:
     found = tflbp("doctor", "--json").json
     assert found["tflbp"] == __version__
     assert found["packages"]["numpy"] == np.__version__
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {line.partition(">")[0].replace("_", "-") for line in declared}
+    assert found["packages"].keys() == names | {"matplotlib", "sympy"}
     assert found["blas"][0]["threads"] >= 1
     assert found["usable_processors"] <= found["processors"]
     assert found["backends"]["numpy"] == {"usable": True, "reason": None}
