@@ -54,11 +54,14 @@ def test_a_type_that_no_array_of_the_kernel_has_compiles(dtype: str) -> None:
     assert cubin([step.source], 80)[:4] == b"\x7fELF"
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_kernels_of_whole_networks_compile(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "float32") for name in NETWORKS), ("resnet", "mixed"), ("cnn", "mixed_bfloat16")]
+)
+def test_the_kernels_of_whole_networks_compile(name: str, precision: str) -> None:
     from tests.backend.nvrtc import cubin
 
-    assert cubin(distinct([step.source for step in planned(name) if step.source is not None]), 90)[:4] == b"\x7fELF"
+    sources = [step.source for step in planned(name, precision) if step.source is not None]
+    assert cubin(distinct(sources), 90)[:4] == b"\x7fELF"
 
 
 def test_a_wrong_text_is_refused() -> None:

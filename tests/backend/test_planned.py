@@ -39,8 +39,8 @@ class CompiledBackend(PlannedBackend):
         return Program([lambda: kernels.run(steps, functions)], launched(steps, self))
 
 
-def losses(backend: Backend) -> list[float]:
-    network = Network.from_text(IMAGES, backend=backend)
+def losses(backend: Backend, precision: str) -> list[float]:
+    network = Network.from_text(IMAGES, backend=backend, precision=precision)
     network.use_threads(1)
     rng, trainer = np.random.default_rng(0), network.trainer()
     batches = [{"x": rng.normal(size=(9, 2, 7, 6)), "y": rng.integers(0, 3, 9)} for _ in range(5)]
@@ -50,10 +50,11 @@ def losses(backend: Backend) -> list[float]:
 
 
 @pytest.mark.skipif(kernels.COMPILER is None, reason="there is no g++ to compile the kernels with")
-def test_a_network_learns_by_compiled_kernels_as_by_numpy() -> None:
-    expected = losses(get_backend("numpy"))
-    np.testing.assert_allclose(losses(CompiledBackend()), expected, rtol=1e-5)
-    np.testing.assert_allclose(losses(PlannedBackend()), expected, rtol=1e-5)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed", 1e-3), ("mixed_bfloat16", 1e-2)])
+def test_a_network_learns_by_compiled_kernels_as_by_numpy(precision: str, tolerance: float) -> None:
+    expected = losses(get_backend("numpy"), precision)
+    np.testing.assert_allclose(losses(CompiledBackend(), precision), expected, rtol=tolerance)
+    np.testing.assert_allclose(losses(PlannedBackend(), precision), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
