@@ -22,6 +22,7 @@ _MIXED = {
     "half": "Computed in 16 bits.",
     "single": "Computed in float32.",
     "inputs": "Computed in 16 bits where all its inputs are, else in float32.",
+    "either": "Computed in 16 bits where all its inputs are, or all that read its result, else in float32.",
 }
 """What `Layer.mixed` means, for people."""
 

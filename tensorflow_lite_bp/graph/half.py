@@ -20,19 +20,28 @@ class Half:
 
     @staticmethod
     def of(graph: Graph, precision: str) -> Half | None:
-        """Of a network in one of `PRECISIONS`; None where that is not mixed."""
+        """Of a network in one of `PRECISIONS`; None where that is not mixed.
+
+        First forward, by what a layer is and by its inputs, then back, by those that read its result.
+        """
         dtype = PRECISIONS[precision].half
         if dtype is None:
             return None
+        measured = {name for loss, _ in graph.losses for name in loss.inputs}
+        measured |= {name for metric, _ in graph.metrics for name in metric.inputs}
+        computed = graph.ancestors(measured)
         nodes: set[str] = set()
-        weights = set(graph.trainable)
-        for node in graph.program.nodes:
+        for node in computed:
             mixed = graph.layers[node.name].mixed
-            if mixed == "half" or (mixed == "inputs" and nodes.issuperset(set(node.inputs) - graph.parameters)):
+            if mixed == "half" or (mixed != "single" and nodes.issuperset(set(node.inputs) - graph.parameters)):
                 nodes.add(node.name)
-            else:
-                weights.difference_update(graph.roles(node.name).values(), node.inputs)
-        return Half(dtype, frozenset(nodes | weights))
+        in_single = set(measured)  # what somebody reads in float32
+        for node in reversed(computed):
+            if graph.layers[node.name].mixed == "either" and node.name not in in_single:
+                nodes.add(node.name)
+            if node.name not in nodes:
+                in_single.update(node.inputs, graph.roles(node.name).values())
+        return Half(dtype, frozenset(nodes | (graph.trainable.keys() - in_single)))
 
     def weight_bytes(self, graph: Graph) -> int:
         """Bytes of the weights in half precision."""

@@ -227,7 +227,8 @@ class Layout:
         found: dict[str, str] = {}
         for step in self.steps:
             source = next(iter(step.inputs.values()))
-            if isinstance(step.derivation, Layer) and step.derivation.view and (source in self.fed or source in found):
+            view = isinstance(step.derivation, Layer) and step.derivation.view
+            if view and (source in self.fed or source in found) and self.dtype_of(step.name) == self.dtype_of(source):
                 found[step.name] = found.get(source, source)
         return found
 
@@ -236,6 +237,7 @@ class Layout:
         names = {fed, *(view for view, source in self.views.items() if source == fed)}
         return all(
             step.name in self.views
+            or self.reads(step, tensor) != self.dtype_of(tensor)  # it takes the copy
             or (isinstance(step.derivation, Layer) and port in step.derivation.turned and len(self.shape(tensor)) == 2)
             for step in (*self.steps, *self.loss_steps)
             for port, tensor in step.inputs.items()

@@ -101,8 +101,9 @@ class Layer(Declared, category="layer"):
     view: ClassVar[bool] = False
     """True when ``Y`` has the values of the first input in their order: the plan lets both be the same memory."""
     mixed: ClassVar[str] = "single"
-    """In what a mixed training step computes it: ``half`` what is a product of matrices, ``single`` what adds up many
-    values or needs the range of float32, ``inputs`` what is exact in either: in half if all its inputs are."""
+    """In what a mixed training step computes it: ``half`` what is a product of matrices; ``single`` what adds up many
+    values or needs the range of float32; ``inputs`` what does neither: in half if all its inputs are; ``either`` what
+    is hardly rounded at all: in half also if all that read its result are."""
     turned: ClassVar[frozenset[str]] = frozenset()
     """Ports that take a matrix whose columns lie one behind the other: the rows of a batch as people give them."""
     formula: ClassVar[str] = ""

@@ -22,7 +22,7 @@ class Dropout(Layer, name="dropout"):
     """
 
     in_place = True
-    mixed = "inputs"
+    mixed = "either"
     formula = """
     M = [U >= p] / (1 - p)
     Y = M * X

@@ -60,7 +60,7 @@ class Relu(Elementwise, name="relu"):
     """The rectifier: negative values become 0. Its derivative at 0 is taken as 0."""
 
     reads = _THROUGH_Y
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = max(X, 0)"
     gradients = {"dX": "dY * [Y > 0]"}
     examples = ranks(kinks=(0.0,))
@@ -81,7 +81,7 @@ class LeakyRelu(Elementwise, name="leaky_relu"):
     """
 
     reads = _THROUGH_Y
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = max(X, alpha * X)"
     gradients = {"dX": "dY * (alpha + (1 - alpha) * [Y > 0])"}
     examples = (*ranks(kinks=(0.0,)), *ranks({"alpha": 0.3}, kinks=(0.0,)))
@@ -400,7 +400,7 @@ class Abs(Elementwise, name="abs"):
     """The absolute value. Its derivative at 0 is taken as 0."""
 
     reads = _THROUGH_X
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = abs(X)"
     gradients = {"dX": "dY * sign(X)"}
     examples = ranks(kinks=(0.0,))

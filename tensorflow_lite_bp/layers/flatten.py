@@ -14,7 +14,7 @@ class Flatten(Layer, name="flatten"):
 
     in_place = True
     view = True
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = vec(X)"
     gradients = {"dX": "unvec(dY)"}
     words = {"vec": "all values of a sample in one column", "unvec": "the same values in the sample's shape"}

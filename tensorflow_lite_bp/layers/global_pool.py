@@ -71,7 +71,7 @@ class GlobalMaxPool(_GlobalPool, name="global_max_pool"):
     The gradient goes to the largest value, to the first of equal ones.
     """
 
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = maxpool(X)"
     gradients = {"dX": "unmaxpool(dY)"}
     words = {

@@ -18,7 +18,7 @@ class Permute(Layer, name="permute"):
     Axis k of the result is axis p_k = ``order[k]`` of the input.
     """
 
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = permute(X)"
     gradients = {"dX": "unpermute(dY)"}
     words = {

@@ -74,7 +74,7 @@ class MaxPool(_Pool, name="max_pool"):
     the first of equal ones.
     """
 
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = maxpool(X)"
     gradients = {"dX": "unmaxpool(dY)"}
     words = {

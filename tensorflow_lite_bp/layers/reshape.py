@@ -23,7 +23,7 @@ class Reshape(Layer, name="reshape"):
 
     in_place = True
     view = True
-    mixed = "inputs"
+    mixed = "either"
     formula = "Y = reshape(X)"
     gradients = {"dX": "unreshape(dY)"}
     words = {"reshape": "the same values in another shape", "unreshape": "the same values in the first shape"}

@@ -75,10 +75,22 @@ def test_what_adds_up_or_needs_the_range_is_not_and_neither_is_what_follows_it()
     assert "g" not in halves(net)  # it is multiplied by what is in float32
 
 
-def test_what_is_fed_is_in_float32() -> None:
-    assert halves(network("y = x -> reshape([2, 2]) -> flatten -> relu -> dense(3)")) == {
-        "y.dense", "y.dense.weight", "y.dense.bias", "g", "h",
-    }  # fmt: skip
+def test_what_is_fed_is_in_float32_and_so_is_what_follows_it_exactly_unless_nobody_needs_that() -> None:
+    chain = "x -> reshape([2, 2]) -> flatten -> relu"
+    weights = {"y.dense", "y.dense.weight", "y.dense.bias", "g", "h"}
+    assert halves(network(f"y = {chain} -> tanh -> dense(3)")) == weights
+    assert halves(network(f"y = {chain} -> dense(3)")) == weights | {"y.reshape", "y.flatten", "y.relu"}
+    (shard,) = mixed_plan(network(f"y = {chain} -> dense(3)"), batch()).shards
+    assert {array.dtype.name for array in shard.fed.values()} == {"float32"}
+
+
+def test_what_is_hardly_rounded_follows_those_that_read_it() -> None:
+    body = "a = x -> dense(3) -> layer_norm -> relu\n y = a -> dense(3)"
+    assert "a.relu" in halves(network(body))
+    assert "a.relu" not in halves(network(f"{body}\n loss mse(a, t)"))
+    assert "a.relu" not in halves(network(f"{body}\n metric rmse(a, t)"))
+    assert "a.relu" in halves(network(f"{body}\n output s = softmax(a)"))  # which no training step computes
+    assert "y.add" not in halves(network("a = x -> dense(3) -> layer_norm\n y = (a + a) -> dense(3)"))
 
 
 def test_other_precisions_have_none() -> None:
