@@ -296,6 +296,7 @@ class Training:
             epochs=self.epochs,
             finished=self.state.epoch,
             backend=network.backend.name,
+            precision=network.precision,
             seed=network.seed,
             measures=self.state.measures,
         )

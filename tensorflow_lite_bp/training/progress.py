@@ -46,6 +46,7 @@ class Start:
     epochs: int
     finished: int
     backend: str
+    precision: str
     seed: int
     measures: Sequence[str]
 
@@ -221,7 +222,12 @@ class _EpochTable:
 def _describe(start: Start) -> str:
     purposes = {"train": "rows to train", "validation": "to validate", "test": "to test"}
     rows = [f"{start.rows[split]:,} {purpose}" for split, purpose in purposes.items() if split in start.rows]
-    facts = [", ".join(rows), f"{start.weights:,} weights", start.backend, f"seed {start.seed}"]
+    facts = [
+        ", ".join(rows),
+        f"{start.weights:,} weights",
+        f"{start.precision} on {start.backend}",
+        f"seed {start.seed}",
+    ]
     resumed = [f"going on after epoch {start.finished}"] if start.finished else []
     return f"{start.name}: " + "; ".join([*facts, *resumed])
 

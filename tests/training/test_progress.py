@@ -36,6 +36,7 @@ def start(**changes: Any) -> Start:
         "epochs": 12,
         "finished": 0,
         "backend": "numpy",
+        "precision": "float32",
         "seed": 0,
         "measures": ("loss", "accuracy"),
     }
@@ -79,7 +80,7 @@ def test_the_whole_of_a_training_in_plain_lines() -> None:
         reporter.end(result())
 
     assert printed(tell) == (
-        "iris: 1,120 rows to train, 15 to validate, 15 to test; 131 weights; numpy; seed 0\n"
+        "iris: 1,120 rows to train, 15 to validate, 15 to test; 131 weights; float32 on numpy; seed 0\n"
         "writing to runs/iris-001\n"
         "\n"
         "epoch      loss  accuracy  val loss  val accuracy      rate\n"
@@ -111,7 +112,7 @@ def test_without_a_run_folder_and_other_splits() -> None:
 
     assert printed(tell) == (
         "the older state was taken\n"
-        "iris: 4 rows to train; 131 weights; numpy; seed 0; going on after epoch 3\n"
+        "iris: 4 rows to train; 131 weights; float32 on numpy; seed 0; going on after epoch 3\n"
         "\n"
         "epoch      loss      rate\n"
         " 4/12    0.2500       0.1\n"
