@@ -263,10 +263,10 @@ class Network:
         """
         sizes = self._check.sizes(rows)
         m = len(next(iter(rows.values())))
-        key = (mode, mixed, m, *sizes.values(), *tensors, "|", *gradient_of)
+        halves = self.mixed if mixed else None
+        key = (mode, halves is not None, m, *sizes.values(), *tensors, "|", *gradient_of)
         plan = self._plans.get(key)
         if plan is None:
-            halves = self.mixed if mixed else None
             wanted = {"tensors": tensors, "gradient_of": gradient_of, "dtype": self.dtype.name, "mixed": halves}
             plan = self._plans[key] = self._planned(m, mode=mode, sizes=sizes, **wanted)
         self._plans.move_to_end(key)

@@ -97,6 +97,8 @@ def test_other_precisions_have_none() -> None:
     for name in ("float32", "float64"):
         net = network("y = x -> dense(3)", precision=name)
         assert net.mixed is None
+        rows = net.accepted(batch())
+        assert net.plan("train", rows, mixed=True) is net.plan("train", rows)
         assert Half.of(net.graph, name) is None
 
 
