@@ -281,7 +281,7 @@ class Network:
             EnvironmentFailure: when it does not fit even so; it says how many samples would.
         """
         wanted |= {"mode": mode, "sizes": sizes}
-        division = self._division(m, sizes, training=mode == "train") if wanted["mixed"] is None else ALONE
+        division = self._division(m, sizes, training=mode == "train", mixed=wanted["mixed"] is not None)
         make = partial(Plan, self.graph, self.arrays, self.backend, m=m, seed=self.seed, division=division, **wanted)
         try:
             return make()
@@ -314,10 +314,10 @@ class Network:
             self.threads = threads
             self._plans.clear()
 
-    def _division(self, m: int, sizes: Mapping[str, int], *, training: bool) -> Division:
+    def _division(self, m: int, sizes: Mapping[str, int], *, training: bool, mixed: bool) -> Division:
         if not self.backend.threaded:
             return ALONE
-        return division(self.graph, m=m, sizes=sizes, training=training, threads=self.threads)
+        return division(self.graph, m=m, sizes=sizes, training=training, threads=self.threads, mixed=mixed)
 
     def accepted(self, rows: Mapping[str, Any], *, targets: bool = True) -> dict[str, np.ndarray]:
         """The rows as arrays, checked as `graph.rows` says."""

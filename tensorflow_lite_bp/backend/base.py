@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_lite_bp.backend.reals import is_half
-
 
 @dataclass
 class Draw:
@@ -34,16 +32,6 @@ class Draw:
         seed = self.seed & 0xFFFFFFFFFFFFFFFF
         counter = np.array([0, self.step, self.index, self.shard], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=np.array([seed, tag], dtype=np.uint64), counter=counter))
-
-    def uniform(self, *, out: np.ndarray) -> None:
-        """Fill a host array with uniform numbers of [0, 1). Those of 16 bits are float32's, of which the last bits are
-        cut off: if they were rounded, some would be 1."""
-        if not is_half(out.dtype):
-            self.generator().random(out=out, dtype=out.dtype)
-            return
-        numbers = self.generator().random(out.shape, dtype=np.float32)
-        bits = 13 if out.dtype.kind == "f" else 16  # of a float32's 23 after the point; 10 and 7 are left
-        np.copyto(out, (numbers.view(np.uint32) >> bits << bits).view(np.float32), casting="same_kind")
 
 
 @dataclass(frozen=True)
@@ -122,7 +110,8 @@ class Backend:
         return partial(self.copy_from_host, out=out)
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        """Fill with uniform numbers of [0, 1) from the host generator at this address: both backends draw the same."""
+        """Fill with uniform numbers of [0, 1) from the host generator at this address: both backends draw the same.
+        ``out`` is float32 or float64."""
         raise NotImplementedError
 
     def erf(self, x: Any, *, out: Any) -> Any:

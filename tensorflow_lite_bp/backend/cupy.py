@@ -158,7 +158,7 @@ class CupyBackend(Backend):
 
 
 def _draw(draw: Draw, host: np.ndarray, send: Callable[[np.ndarray], None]) -> None:
-    draw.uniform(out=host)
+    draw.generator().random(out=host, dtype=host.dtype)
     send(host)
 
 

@@ -43,7 +43,7 @@ class NumpyBackend(Backend):
         np.copyto(out, array, casting="same_kind")
 
     def uniform(self, draw: Draw, *, out: Any) -> None:
-        draw.uniform(out=out)
+        draw.generator().random(out=out, dtype=out.dtype)
 
     def erf(self, x: Any, *, out: Any) -> Any:
         return erf(x, out=out)

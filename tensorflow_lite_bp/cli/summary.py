@@ -32,9 +32,9 @@ def summary(
     """Show a network's nodes, shapes, weights and memory.
 
     Shapes are those of one sample, and the memory is what a step takes with NumPy. No data is read, nothing is
-    allocated. With --plan each line is a moment of a
-    training step, forward (>) or back (<), with the arrays that are first written in it: their bytes, where they
-    start in the plan's memory, and the last moment in which they are needed.
+    allocated. With --plan each line is a moment of a training step, forward (>) or back (<), with the arrays that are
+    first written in it: their bytes, where they start in the plan's memory, and the last moment in which they are
+    needed.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
     from tensorflow_lite_bp.graph.half import Half
     from tensorflow_lite_bp.graph.layout import Layout, columns
     from tensorflow_lite_bp.graph.memory import SIZES
-    from tensorflow_lite_bp.graph.threads import ALONE, division
+    from tensorflow_lite_bp.graph.threads import division
     from tensorflow_lite_bp.precision import PRECISIONS
 
     train = graph.program.train
@@ -141,7 +141,7 @@ def _memory(graph: Graph) -> tuple[dict[str, Any], list[Layout]]:
     layouts: list[Layout] = []
     shards = 1
     if not graph.program.sizes:
-        shards = (division(graph, m=m, sizes={}, training=True) if half is None else ALONE).shards
+        shards = division(graph, m=m, sizes={}, training=True, mixed=half is not None).shards
         shard_columns = [part.stop - part.start for part in columns(m, shards)]
         layout = partial(Layout, graph, mode="train", sizes={}, dtype=dtype, whole=False, staged=0, half=half)
         layouts = [layout(columns=n) for n in shard_columns]

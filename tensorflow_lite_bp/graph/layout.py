@@ -143,8 +143,8 @@ class Layout:
     @property
     def staged_bytes(self) -> int:
         """Bytes of the buffers through which inputs, targets and random numbers come to the device."""
-        wanted = [(step, buffer) for step in self.steps if self.training for buffer in self._wanted(step).values()]
-        return self.staged * (self.fed_bytes + sum(self._bytes(*each) for each in wanted if each[1].drawn))
+        drawn = sum(self._bytes(step, b) for step in self.steps for b in self._wanted(step).values() if b.drawn)
+        return self.staged * (self.fed_bytes + (drawn if self.training else 0))
 
     @property
     def own_bytes(self) -> int:

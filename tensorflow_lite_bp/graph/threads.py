@@ -6,6 +6,7 @@
   by waiting than they win.
 - *Heavy weights* (fewer than `COLUMNS` columns for each weight, on average): the shards of a batch would each read all
   weights and write a gradient as large; the matrix library divides each product over its own threads instead.
+- *Mixed precision*: one thread. It is there to be looked at on a CPU, not to be fast.
 - *Everything else*: the batch is cut into a shard for each thread, and a product inside of it gets one thread.
 """
 
@@ -49,14 +50,25 @@ class Division:
 ALONE = Division()
 
 
-def division(graph: Graph, *, m: int, sizes: Mapping[str, int], training: bool, threads: int | None = None) -> Division:
+def division(
+    graph: Graph,
+    *,
+    m: int,
+    sizes: Mapping[str, int],
+    training: bool,
+    threads: int | None = None,
+    mixed: bool = False,
+) -> Division:
     """The rule.
 
     Args:
         m: the samples of a batch.
         sizes: the symbolic sizes, as the data binds them.
         threads: to be used whatever the work is; by default what the machine has, for a step that is worth it.
+        mixed: whether the step is computed in mixed precision, which is not divided.
     """
+    if mixed:
+        return ALONE
     each = [count for node in graph.program.nodes for count in products(graph, node, sizes).values()]
     once, largest = sum(each), max(each, default=0)
     weights = sum(prod(spec.shape) for spec in graph.weights)

@@ -10,7 +10,6 @@ import pytest
 
 import tensorflow_lite_bp
 from tensorflow_lite_bp.backend import Draw, get_backend
-from tensorflow_lite_bp.backend.reals import real
 
 PACKAGE = Path(tensorflow_lite_bp.__file__).parent
 
@@ -53,18 +52,6 @@ def test_uniform_fills_an_array_from_its_address(dtype: type) -> None:
     assert out.min() >= 0
     assert out.max() < 1
     assert abs(out.mean() - 0.5) < 0.03
-
-
-@pytest.mark.parametrize(("dtype", "bits"), [("float16", 11), ("bfloat16", 8)])
-def test_uniform_numbers_of_16_bits_are_those_of_float32_cut_off(dtype: str, bits: int) -> None:
-    """Each is the largest that is not above: below 1, and below a rate of these bits as often as they should be."""
-    out, drawn = np.empty((300, 400), real(dtype)), np.empty((300, 400), np.float32)
-    for array in (out, drawn):
-        get_backend("numpy").uniform(Draw(0, "layer"), out=array)
-    assert drawn.max() > 1 - 2.0 ** -(bits + 1), "none that would be rounded to 1"
-    fraction, exponent = np.frexp(drawn.astype(np.float64))
-    np.testing.assert_array_equal(out.astype(np.float64), np.ldexp(np.floor(fraction * 2**bits), exponent - bits))
-    assert out.max() < 1
 
 
 def test_threads_are_limited_inside_and_as_before_outside() -> None:

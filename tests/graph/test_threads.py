@@ -75,3 +75,8 @@ def test_threads_that_are_given_are_used_whatever_the_work_is() -> None:
     assert division(GRAPH, m=100, sizes={"T": 4}, training=True, threads=2).threads == 2
     assert division(GRAPH, m=1, sizes={"T": 4}, training=True, threads=2).threads == 2
     assert division(GRAPH, m=SMALL, sizes={"T": 4}, training=True, threads=1) == Division(1, 1)
+
+
+def test_a_mixed_step_is_not_divided() -> None:
+    assert division(GRAPH, m=SMALL, sizes={"T": 4}, training=True, threads=3).threads == 3
+    assert division(GRAPH, m=SMALL, sizes={"T": 4}, training=True, threads=3, mixed=True) == Division(1, 1)

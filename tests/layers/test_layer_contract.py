@@ -18,6 +18,7 @@ from tensorflow_lite_bp.declare import Declared, registry, settings_of
 from tensorflow_lite_bp.exchange.builder import Builder
 from tensorflow_lite_bp.graph import blocks
 from tensorflow_lite_bp.graph.blocks import in_blocks
+from tensorflow_lite_bp.graph.layout import buffer_dtype
 from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.workspace import Workspace
 from tensorflow_lite_bp.layers.base import Example, Layer
@@ -74,8 +75,8 @@ class Bench:
 
     def new_workspace(self) -> None:
         self.buffers = self.layer.buffers(*(X.shape for X in self.inputs.values()))
-        dtypes = {"float": self.dtype, "bool": "bool", "int": "int64"}
-        made = {role: np.empty(b.shape, dtypes[b.kind]) for role, b in self.buffers.items()}
+        name = np.dtype(self.dtype).name
+        made = {role: np.empty(b.shape, buffer_dtype(b, name)) for role, b in self.buffers.items()}
         for role, buffer in self.buffers.items():
             if buffer.constant is not None:
                 made[role][...] = buffer.constant()

@@ -15,6 +15,7 @@ from dsl.types import TensorType, floats
 from tensorflow_lite_bp.backend import Backend, Draw, get_backend
 from tensorflow_lite_bp.declare import registry, settings_of
 from tensorflow_lite_bp.graph.blocks import in_blocks
+from tensorflow_lite_bp.graph.layout import buffer_dtype
 from tensorflow_lite_bp.graph.recorder import Recorder
 from tensorflow_lite_bp.graph.workspace import Workspace
 
@@ -47,14 +48,14 @@ class Arena:
 
     def __init__(self, xp: Backend, dtype: str, buffers: Any) -> None:
         self.xp, self.dtype, self.arrays = xp, dtype, {}
-        dtypes = {"float": dtype, "bool": "bool", "int": "int64"}
         for role, buffer in buffers.items():
+            kind = buffer_dtype(buffer, dtype)
             if buffer.constant is not None:
-                self.put(role, np.asarray(buffer.constant(), dtypes[buffer.kind]).reshape(buffer.shape))
+                self.put(role, np.asarray(buffer.constant(), kind).reshape(buffer.shape))
             elif buffer.zeroed:
-                self.arrays[role] = xp.zeros(buffer.shape, dtype=dtypes[buffer.kind])
+                self.arrays[role] = xp.zeros(buffer.shape, dtype=kind)
             else:
-                self.spoiled(role, buffer.shape, dtypes[buffer.kind])
+                self.spoiled(role, buffer.shape, kind)
 
     def put(self, role: str, values: np.ndarray) -> None:
         self.arrays[role] = self.xp.from_host(values)
